@@ -10,7 +10,7 @@ if(NOT TRIREME_GPU)
   trireme_library(nccl SOURCES ${CMAKE_SOURCE_DIR}/cluster/no_nccl.cpp ${CMAKE_SOURCE_DIR}/cluster/no_device.cpp
     ${CMAKE_SOURCE_DIR}/cluster/copy_ahead.cpp ${CMAKE_SOURCE_DIR}/cluster/copy_back.cpp LIBS trireme::cluster)
   trireme_library(tensor_place TORCH SOURCES ${CMAKE_SOURCE_DIR}/parallel/no_cuda_place.cpp LIBS trireme::cluster)
-  trireme_library(device_kernels SOURCES ${CMAKE_SOURCE_DIR}/framework/kernels/cuda/no_adamw.cpp)
+  trireme_library(device_kernels SOURCES ${CMAKE_SOURCE_DIR}/framework/kernels/cuda/no_fused.cpp)
   return()
 endif()
 
@@ -38,7 +38,6 @@ function(trireme_cuda_object result source)
   set(${result} "${object}" PARENT_SCOPE)
 endfunction()
 trireme_cuda_object(bf16_sum cluster/bf16_sum.cu)
-trireme_cuda_object(adamw framework/kernels/cuda/adamw.cu)
 trireme_cuda_object(fused framework/kernels/cuda/fused.cu)
 
 set(device_sources ${TRIREME_DEVICE_SOURCES})
@@ -55,7 +54,7 @@ trireme_library(tensor_place TORCH SOURCES ${CMAKE_SOURCE_DIR}/parallel/cuda_pla
 target_include_directories(trireme_tensor_place SYSTEM PRIVATE "${CUDA_INCLUDE}")
 target_link_libraries(trireme_tensor_place PUBLIC "${TRIREME_TORCH_ROOT}/lib/libc10_cuda.so" "${CUDART}" ${CMAKE_DL_LIBS})
 
-add_library(trireme_device_kernels STATIC ${adamw} ${fused})
+add_library(trireme_device_kernels STATIC ${fused})
 add_library(trireme::device_kernels ALIAS trireme_device_kernels)
 set_target_properties(trireme_device_kernels PROPERTIES LINKER_LANGUAGE CXX)
 target_link_libraries(trireme_device_kernels PUBLIC "${CUDART}")

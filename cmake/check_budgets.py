@@ -30,7 +30,6 @@ WIDE = {
     "framework/kernels/attention.cpp": {name: KERNEL for name in (
         "attention_backward", "backward_one", "backward_task", "forward_one", "forward_task")},
     "framework/kernels/cross_entropy.cpp": {"cross_entropy": KERNEL},
-    "framework/kernels/cuda/adamw.cu": {"adamw_on_device": KERNEL, "update": KERNEL},
     "framework/kernels/decode_attention.cpp": {"attend": KERNEL},
     "framework/kernels/matmul_tile.hpp": {name: KERNEL for name in ("product", "product_columns", "product_tile")},
     "framework/kernels/norm.cpp": {name: KERNEL for name in (

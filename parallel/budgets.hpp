@@ -15,6 +15,9 @@ namespace trireme::parallel {
 struct Budgets {
     /// elements of a head's logits that exist at one time
     std::atomic<std::int64_t> logits = std::int64_t{1} << 22;
+    /// The bytes of them on the path of a GPU: in bf16 2,048 rows of 262,144 classes, 4,186 of
+    /// Llama 3's 128,256, so that products of a chunk fill the device.
+    std::atomic<std::int64_t> logits_on_gpu = std::int64_t{1} << 30;
     /// Units whose whole gradients wait for their reduction at one time.
     std::atomic<std::size_t> reductions = 3;
     /// Elements of an offloaded tensor that are beside the gradient at one time.
@@ -29,7 +32,7 @@ inline Budgets budgets;
 /// another, an offloaded tensor of more than 100 elements comes in parts, and a tensor of more than
 /// 64 has several blocks. One at a time.
 struct SmallBudgets {
-    cluster::ForNow<std::int64_t> logits{budgets.logits, 1};
+    cluster::ForNow<std::int64_t> logits{budgets.logits, 1}, on_gpu{budgets.logits_on_gpu, 1};
     cluster::ForNow<std::size_t> reductions{budgets.reductions, 0};
     cluster::ForNow<std::int64_t> staged{budgets.staged, 100}, block{budgets.block, 64};
 };

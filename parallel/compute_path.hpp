@@ -1,5 +1,6 @@
-// Chooses the code that computes with a tensor: kernels of our own, which read host memory, or
-// libtorch's operations ("composed"), which every device has.
+// Chooses the code that computes with a tensor: kernels of our own, which read host memory, or what
+// every device has ("composed"): libtorch's operations, and the fused kernels whose bodies a GPU
+// and the host compile alike (framework/kernels/fused).
 #pragma once
 #include <ATen/ATen.h>
 

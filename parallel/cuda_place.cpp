@@ -36,4 +36,8 @@ TensorPlace place_of(at::Tensor const& tensor) {
     return {cluster::Device::cuda, stream ? stream : cudaStreamLegacy};
 }
 
+void* stream_of(at::Tensor const& tensor) {
+    return place_of(tensor).stream;
+}
+
 } // namespace trireme::parallel

@@ -49,9 +49,16 @@ std::vector<double> Engine::forward_backward(std::int64_t micro_batches) {
 void Engine::queue(std::int64_t micro_batches) {
     reducer_.begin_step(micro_batches);
     auto const chunks = static_cast<int>(parts_.size());
-    for (auto const& action :
-         stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_))
-        run(action);
+    auto const actions =
+        stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_);
+    for (std::size_t i = 0; i < actions.size(); ++i) {
+        Action back = actions[i];
+        back.kind = Action::Kind::backward;
+        backward_is_next = actions[i].kind == Action::Kind::forward && i + 1 < actions.size() &&
+                           actions[i + 1] == back;
+        run(actions[i]);
+    }
+    backward_is_next = false;
     enter_place({"reduction"});
     link_.flush();
     reducer_.finish();
@@ -60,6 +67,7 @@ void Engine::queue(std::int64_t micro_batches) {
 void Engine::run_forwards(std::int64_t micro_batches) {
     at::NoGradGuard const no_graph;
     reducer_.divide(micro_batches);
+    backward_is_next = false; // a step that threw may have left it
     for (std::int64_t m = 0; m < reducer_.micro_steps(); ++m)
         for (int chunk = 0; chunk < static_cast<int>(parts_.size()); ++chunk)
             run_forward(chunk, m, false);

@@ -16,4 +16,8 @@ TensorPlace place_of(at::Tensor const& tensor) {
                             " in a build without CUDA: cmake --preset gpu");
 }
 
+void* stream_of(at::Tensor const& tensor) {
+    return place_of(tensor).stream;
+}
+
 } // namespace trireme::parallel

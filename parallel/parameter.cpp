@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "cluster/error.hpp"
+#include "parallel/compute_path.hpp"
+#include "parallel/launches.hpp"
 #include "parallel/parameter_store.hpp"
 
 namespace trireme::parallel {
@@ -69,18 +71,28 @@ void mark_written(bool& written, std::string const& name) {
 }
 } // namespace
 
+void product_into(at::Tensor const& sum, at::Tensor const& a, at::Tensor const& b, bool fresh) {
+    at::Tensor out = sum;
+    auto const dtype = sum.scalar_type();
+    if (a.scalar_type() == dtype) {
+        fresh ? at::mm_out(out, a, b) : at::addmm_out(out, out, a, b);
+    } else if (!composed(sum)) {
+        at::Tensor const product = at::mm(a, b);
+        fresh ? out.copy_(product) : out.add_(product);
+    } else if (sum.is_meta()) { // which has no such product
+        note_kernel("trireme::product_into", {a, b, fresh ? at::Tensor() : sum}, {sum});
+    } else if (on_gpu(sum)) {
+        fresh ? at::mm_out(out, a, b, dtype) : at::addmm_out(out, out, a, b, dtype);
+    } else {
+        product_into(sum, a.to(dtype), b.to(dtype), fresh);
+    }
+}
+
 void ParameterUse::deliver_product(at::Tensor const& a, at::Tensor const& b) const {
     now_or_later([parameter = parameter_, use = use_, a, b] {
         auto& sink = parameter->sink(use);
         mark_written(sink.written, parameter->spec().name);
-        if (a.scalar_type() != sink.gradient.scalar_type()) { // bf16 products, float32 sums
-            at::Tensor const product = at::mm(a, b);
-            sink.holds_sum ? sink.gradient.add_(product) : sink.gradient.copy_(product);
-        } else if (sink.holds_sum) {
-            sink.gradient.addmm_(a, b);
-        } else {
-            at::mm_out(sink.gradient, a, b);
-        }
+        product_into(sink.gradient, a, b, !sink.holds_sum);
         sink.holds_sum = true;
     });
 }

@@ -142,6 +142,14 @@ class ParameterUse {
     int use_ = 0;
 };
 
+/// sum += a b, or = where `fresh`. On the path of a GPU a product of bfloat16 is added in the
+/// float32 of its sums, one launch and one rounding; on the host it is rounded to bfloat16 first.
+void product_into(at::Tensor const& sum, at::Tensor const& a, at::Tensor const& b, bool fresh);
+
+/// True in a thread while the backward pass of what it computes comes next, before anything of
+/// another micro-step: a weight gradient that a forward pass makes may go into its buffer at once.
+inline thread_local bool backward_is_next = false;
+
 /// [Note: weight gradients later]
 /// While one of these is alive in a thread, gradients that layers deliver there wait in it, until
 /// `run` makes them in the order of delivery: the weight-gradient half of a backward pass (Qi et

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "cluster/error.hpp"
 #include "cluster/philox.hpp"
 #include "cluster/xxh3.hpp"
@@ -207,8 +209,8 @@ void ParameterStore::initialize(Parameter& parameter, std::uint64_t seed) {
 
 void ParameterStore::refresh_compute() {
     for (auto& unit : units_)
-        if (unit->compute.defined() &&
-            (options_.host_state || unit->compute.scalar_type() != unit->master.scalar_type()))
+        if (!std::exchange(unit->copied, false) && unit->compute.defined() &&
+            (options_.host_state || unit->has_own_copy()))
             unit->compute.narrow(0, unit->begin, unit->end - unit->begin).copy_(unit->master, true);
 }
 

@@ -61,8 +61,14 @@ struct Unit {
     bool trainable = false;       ///< whether any of its parameters is
     bool owned = true;            ///< false: a tied copy without optimizer state
     bool current_is_total = true; ///< layers write into the step's sum itself
+    /// the update has already written what this rank keeps of `compute`
+    bool copied = false;
     at::ScalarType gradient_dtype{};
 
+    /// Tells whether what computes is there, in bfloat16 beside the float32 master.
+    bool has_own_copy() const {
+        return compute.defined() && compute.scalar_type() != master.scalar_type();
+    }
     /// The kept range of a use's sum; of use 0 it is the whole gradient once reduced.
     at::Tensor kept_gradient(std::size_t use = 0) const;
     /// Elements [from, from + count) of the flat buffer in a use's sum. They must be in it.

@@ -22,4 +22,7 @@ int use_gpu(int local_rank);
 /// Throws JobError if this build knows nothing of the tensor's device.
 TensorPlace place_of(at::Tensor const& tensor);
 
+/// Returns the stream on which a kernel of ours computes with a GPU's tensor. Throws as place_of.
+void* stream_of(at::Tensor const& tensor);
+
 } // namespace trireme::parallel

@@ -21,15 +21,6 @@
 
 namespace trireme::framework::model {
 
-/// Calls f(kernels::ClassStretch) of logits whose first class is `first`.
-template <typename F>
-void with_kernel(at::Tensor const& logits, std::int64_t first, F const& f) {
-    by_dtype(logits, [&](auto* data) {
-        using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        f(kernels::ClassStretch<T>{logits.size(0), logits.size(1), first, write<T>(logits)});
-    });
-}
-
 /// Labels of a chunk of rows: on the host for kernels, else on the device.
 struct ChunkLabels {
     std::int32_t const* here = nullptr;

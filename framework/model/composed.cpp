@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "framework/model/fused.hpp"
 #include "parallel/linear.hpp"
 #include "parallel/tensor_buffer.hpp"
 
@@ -97,20 +98,6 @@ at::Tensor add_groups(at::Tensor const& x, std::int64_t group) {
 
 } // namespace
 
-std::pair<at::Tensor, at::Tensor> rms_norm(at::Tensor const& x, at::Tensor const& weight,
-                                           double epsilon) {
-    at::Tensor const inverse = x.square().mean(1, true).add_(epsilon).rsqrt_();
-    return {(x * inverse).mul_(weight), inverse};
-}
-
-std::pair<at::Tensor, at::Tensor> rms_norm_backward(at::Tensor const& dy, at::Tensor const& x,
-                                                    at::Tensor const& weight,
-                                                    at::Tensor const& inverse) {
-    at::Tensor const normal = x * inverse, scaled = dy * weight;
-    at::Tensor const along = (scaled * normal).mean(1, true);
-    return {(scaled - normal * along).mul_(inverse), (dy * normal).sum(0)};
-}
-
 at::Tensor dropout_factors(kernels::DropoutKey const& key, at::Tensor const& high,
                            at::Tensor const& row, std::int64_t count,
                            at::TensorOptions const& options) {
@@ -128,34 +115,15 @@ at::Tensor dropout_factors(kernels::DropoutKey const& key, at::Tensor const& hig
         .mul_(1.0 / (1.0 - key.probability));
 }
 
-at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, at::Tensor const& positions,
-                        at::Tensor const& cosine, at::Tensor const& sine, int direction) {
-    std::int64_t const rows = x.size(0), half = cosine.size(1), size = x.size(1) / heads;
-    if (size > 2 * half) { // the rest of each head stays
-        at::Tensor const whole = x.view({rows, heads, size});
-        at::Tensor const turned =
-            apply_rotary(whole.narrow(2, 0, 2 * half).reshape({rows, heads * 2 * half}), heads,
-                         positions, cosine, sine, direction);
-        return at::cat({turned.view({rows, heads, 2 * half}),
-                        whole.narrow(2, 2 * half, size - 2 * half)},
-                       2)
-            .view(x.sizes());
-    }
-    at::Tensor const in = x.view({rows, heads, 2, half});
-    at::Tensor const a = in.select(2, 0), b = in.select(2, 1);
-    at::Tensor const c = parallel::pick_rows(cosine, positions).unsqueeze(1);
-    at::Tensor const s = parallel::pick_rows(sine, positions).unsqueeze(1) * direction;
-    return at::stack({a * c - b * s, b * c + a * s}, 2).view(x.sizes());
-}
-
 std::pair<at::Tensor, at::Tensor> attention(kernels::AttentionProblem const& problem,
                                             at::Tensor const& q, at::Tensor const& k,
                                             at::Tensor const& v) {
     at::Tensor const out = at::empty_like(q), lse = q.new_empty({problem.heads, q.size(0)});
     for (std::int64_t i = 0; i < problem.samples; ++i) {
         OneSample const s = sample_of(problem, i, q, k, v);
-        at::Tensor const sums = s.scores.logsumexp(2);
-        at::Tensor const p = (s.scores - sums.unsqueeze(2)).exp_();
+        at::Tensor const highest = s.scores.amax(2, true), p = s.scores.sub_(highest).exp_(),
+                         sum = p.sum(2, true), sums = sum.log().add_(highest).squeeze(2);
+        p.div_(sum);
         if (s.factors.defined()) p.mul_(s.factors);
         put_heads(out, s.first, at::bmm(p, s.v));
         lse.narrow(1, s.first, s.n).copy_(sums);
@@ -185,36 +153,58 @@ AttentionGradients attention_backward(kernels::AttentionProblem const& problem, 
     return g;
 }
 
+CrossEntropy::CrossEntropy(ClassRows rows, cluster::Communicator* group) : rows_(std::move(rows)) {
+    if (!group) return;
+    at::TensorOptions const options = rows_.logits.options().dtype(at::kDouble);
+    std::int64_t const n = rows_.logits.size(0);
+    found_ = at::empty({n, kernels::fused::kRowNumbers}, options);
+    all_ = at::empty({group->size(), n, kernels::fused::kRowNumbers}, options);
+    queue(found_, {});
+    work_ = group->all_gather(parallel::buffer_of(found_), parallel::buffer_of(all_), "loss/rows");
+}
+
+RowLosses CrossEntropy::finish() {
+    if (work_) parallel::finish(*work_, all_);
+    std::int64_t const n = rows_.logits.size(0);
+    RowLosses const losses{at::empty({n}, rows_.logits.options().dtype(at::kDouble)),
+                           at::empty({n}, rows_.labels.options())};
+    queue({}, losses);
+    return losses;
+}
+
+/// Two sweeps read the logits where there is a gradient, and one pass finds all.
+void CrossEntropy::queue(at::Tensor const& found, RowLosses const& losses) const {
+    at::Tensor const &logits = rows_.logits, none;
+    bool const sweeps = found.defined() || !all_.defined(),
+               changes = rows_.gradient && !found.defined();
+    fused::run("trireme::cross_entropy", logits,
+               {{sweeps ? logits : none, changes ? logits : none, rows_.labels,
+                 found.defined() ? none : all_},
+                {changes ? logits : none, found, losses.loss, losses.best}},
+               [&]<typename T>(T) {
+                   return kernels::fused::CrossEntropy<T>{
+                       logits.size(0),
+                       logits.size(1),
+                       rows_.first,
+                       fused::numbers<T>(logits),
+                       fused::numbers<std::int64_t>(rows_.labels),
+                       rows_.cap,
+                       changes,
+                       rows_.scale,
+                       fused::numbers<double>(found),
+                       found.defined() ? nullptr : fused::numbers<double>(all_),
+                       all_.defined() ? static_cast<int>(all_.size(0)) : 1,
+                       fused::numbers<double>(losses.loss),
+                       fused::numbers<std::int64_t>(losses.best)};
+               });
+}
+
 namespace {
 
 /// Sums or maxima over the ranks that divide the classes; nothing without them.
 void reduce(cluster::Communicator* group, at::Tensor const& x, cluster::ReduceOp op,
             char const* name) {
     if (group) parallel::finish(group->all_reduce(parallel::buffer_of(x), op, name), x);
-}
-
-/// Highest score of each row over all ranks, and the lowest class that reaches it.
-struct Highest {
-    at::Tensor value, best;
-};
-
-Highest highest_of(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels,
-                   cluster::Communicator* group) {
-    std::int64_t const n = logits.size(0);
-    std::int64_t const none = std::numeric_limits<std::int32_t>::max();
-    // A rank may have no class at all: its maximum is that of no numbers.
-    Highest h{at::full({n}, -std::numeric_limits<double>::infinity(),
-                       logits.options().dtype(at::kDouble)),
-              at::full({n}, none, labels.options())};
-    if (logits.size(1) > 0) {
-        auto const [value, place] = logits.max(1);
-        h = {value.to(at::kDouble), place + first};
-    }
-    at::Tensor const own = h.value.clone();
-    reduce(group, h.value, cluster::ReduceOp::max, "loss/maxima");
-    if (group) h.best.masked_fill_(own != h.value, none);
-    reduce(group, h.best, cluster::ReduceOp::min, "loss/predictions");
-    return h;
 }
 
 /// Where each row's label is in a stretch of classes, and whether it is there. `trained`: rows
@@ -227,36 +217,6 @@ std::pair<at::Tensor, at::Tensor> place_of_labels(at::Tensor const& labels,
 }
 
 } // namespace
-
-RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels,
-                        bool gradient, double scale, cluster::Communicator* group) {
-    std::int64_t const n = logits.size(0), classes = logits.size(1);
-    auto const [highest, best] = highest_of(logits, first, labels, group);
-    at::Tensor const trained = labels >= 0;
-    at::Tensor const sums = // of exponentials, then the label's score
-        at::zeros({2, n}, logits.options().dtype(at::kDouble));
-    auto const [local, here] = place_of_labels(labels, trained, first, classes);
-    at::Tensor const shift = highest.to(logits.scalar_type()).unsqueeze(1);
-    at::Tensor exponentials;
-    if (classes > 0) {
-        sums[1].copy_(
-            logits.gather(1, local).squeeze(1).to(at::kDouble).masked_fill_(here.bitwise_not(), 0));
-        exponentials = (logits - shift).exp_();
-        sums[0].copy_(exponentials.sum({1}, false, at::kDouble));
-    }
-    reduce(group, sums, cluster::ReduceOp::sum, "loss/sums");
-    RowLosses rows{(sums[0].log() + highest - sums[1]).masked_fill_(trained.bitwise_not(), 0),
-                   best.masked_fill(trained.bitwise_not(), -1)};
-    if (gradient && classes > 0) {
-        at::Tensor const factor =
-            (trained.to(at::kDouble) * scale / sums[0]).to(logits.scalar_type());
-        logits.copy_(exponentials.mul_(factor.unsqueeze(1)));
-        // By sorting: scatter_add_ has no deterministic form on a GPU.
-        logits.index_put_({at::arange(n, labels.options()), local.squeeze(1)},
-                          here.to(logits.scalar_type()) * -scale, true);
-    }
-    return rows;
-}
 
 BaseRows base_rows(at::Tensor const& base, at::Tensor const& logits, std::int64_t first,
                    at::Tensor const& labels, cluster::Communicator* group) {

@@ -55,8 +55,7 @@ struct FlashFunction : torch::autograd::Function<FlashFunction> {
     static Variable forward(AutogradContext* context, Variable const& query, Variable const& key,
                             Variable const& value, at::Tensor const& offsets,
                             c10::intrusive_ptr<Shape> const& shape, bool recompute) {
-        variable_list kept{query.contiguous(), key.contiguous(), value.contiguous(),
-                           offsets.to(at::kInt)};
+        variable_list kept{query.contiguous(), key.contiguous(), value.contiguous(), offsets};
         auto const made = run(*shape, kept[0], kept[1], kept[2], kept[3]);
         if (!recompute) kept.insert(kept.end(), made.begin(), made.end());
         context->save_for_backward(kept);

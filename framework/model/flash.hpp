@@ -22,7 +22,7 @@ struct AttentionUse {
 std::string no_flash(at::ScalarType dtype, AttentionUse const& use);
 bool can_flash(at::Tensor const& q, kernels::AttentionProblem const& problem);
 
-/// q[T, H S], k[T, K S], v[T, K S] of a GPU -> [T, H S]. offsets: int64 [n + 1], on the same GPU.
+/// q[T, H S], k[T, K S], v[T, K S] of a GPU -> [T, H S]. offsets: int32 [n + 1], on the same GPU.
 /// `recompute`: only these are kept for the backward pass.
 at::Tensor flash_attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
                            kernels::AttentionProblem const& problem, at::Tensor const& offsets,

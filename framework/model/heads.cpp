@@ -38,8 +38,10 @@ struct RowHead {
 template <data::TaskColumn const& column>
 void class_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) {
     if (parallel::composed(logits)) {
-        rows.waiting.push_back(composed::cross_entropy(logits, 0, pass.ids.columns.at(column.name),
-                                                       true, pass.loss_scale, nullptr));
+        rows.waiting.push_back(
+            composed::CrossEntropy(
+                {logits, 0, pass.ids.columns.at(column.name), true, pass.loss_scale}, nullptr)
+                .finish());
         return;
     }
     rows.loss.resize(static_cast<std::size_t>(logits.size(0)));
@@ -177,8 +179,10 @@ void place_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) {
     table.index_put_({sample, place}, logits);
     table = table.transpose(1, 2).contiguous().view({2 * n, longest});
     rows.waiting.push_back(
-        composed::cross_entropy(table, 0, pass.ids.columns.at(data::kAnswer.name).flatten(), true,
-                                pass.loss_scale, nullptr));
+        composed::CrossEntropy(
+            {table, 0, pass.ids.columns.at(data::kAnswer.name).flatten(), true, pass.loss_scale},
+            nullptr)
+            .finish());
     logits.copy_(table.view({n, 2, longest}).transpose(1, 2).index({sample, place}));
 }
 void find_answers(Pass const& pass, RowLosses const& rows, std::size_t i, SampleResult& result,

@@ -3,15 +3,11 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <optional>
 #include <utility>
 
-#include "framework/kernels/cross_entropy.hpp"
 #include "framework/model/base_divergence.hpp"
-#include "framework/model/composed.hpp"
-#include "framework/model/dispatch.hpp"
+#include "framework/model/chunked_gradient.hpp"
 #include "framework/model/ops.hpp"
 #include "framework/model/row_losses.hpp"
 #include "parallel/budgets.hpp"
@@ -51,59 +47,8 @@ void append_language_results(Pass const& pass, RowLosses const& rows, Results& r
     }
 }
 
-/// Labels of rows, and where their losses and predictions go.
-struct LabeledRows {
-    std::int32_t const* labels;
-    double* loss;
-    std::int32_t* best;
-};
-
-/// Highest score of each row over all ranks, and in `best` the class that has it: the lowest of
-/// those that reach it, as one rank would find it. Collective.
-std::vector<double> best_of_ranks(at::Tensor const& logits, std::int64_t first, std::int32_t* best,
-                                  cluster::Communicator& axis) {
-    auto const n = static_cast<std::size_t>(logits.size(0));
-    std::vector<double> highest(n);
-    std::vector<std::int32_t> own_best(n);
-    parallel::note_kernel("trireme::row_maxima", {logits}, {});
-    with_kernel(logits, first, [&](auto const& part) {
-        kernels::row_maxima(part, highest.data(), own_best.data());
-    });
-    std::vector<double> const own_highest = highest;
-    axis.all_reduce({highest.data(), n, cluster::DType::f64}, cluster::ReduceOp::max, "loss/maxima")
-        .wait();
-    for (std::size_t r = 0; r < n; ++r)
-        best[r] =
-            own_highest[r] == highest[r] ? own_best[r] : std::numeric_limits<std::int32_t>::max();
-    axis.all_reduce({best, n, cluster::DType::i32}, cluster::ReduceOp::min, "loss/predictions")
-        .wait();
-    return highest;
-}
-
-/// Does what cross_entropy_rows does, where each rank of `axis` has the logits of classes
-/// [first, first + logits.size(1)) alone.
-void divided_rows(at::Tensor const& logits, std::int64_t first, LabeledRows const& rows,
-                  bool gradient, double scale, cluster::Communicator& axis) {
-    auto const n = static_cast<std::size_t>(logits.size(0));
-    std::vector<double> const highest = best_of_ranks(logits, first, rows.best, axis);
-    std::vector<double> sums(2 * n); // of exponentials, then the label's score
-    parallel::note_kernel("trireme::row_sums", {logits}, {logits});
-    with_kernel(logits, first, [&](auto const& part) {
-        kernels::row_sums(part, rows.labels, highest.data(), sums.data());
-    });
-    axis.all_reduce({sums.data(), 2 * n, cluster::DType::f64}, cluster::ReduceOp::sum, "loss/sums")
-        .wait();
-    for (std::size_t r = 0; r < n; ++r) {
-        bool const counts = rows.labels[r] >= 0;
-        rows.loss[r] = counts ? std::log(sums[r]) + highest[r] - sums[n + r] : 0.0;
-        if (!counts) rows.best[r] = -1;
-    }
-    if (!gradient) return;
-    parallel::note_kernel("trireme::row_gradients", {logits}, {logits});
-    with_kernel(logits, first, [&](auto const& part) {
-        kernels::row_gradients(part, rows.labels, sums.data(), scale);
-    });
-}
+/// Rows from which on the chunks of tensor ranks are two: products of half as many fill a device.
+constexpr std::int64_t kHidden = 4096;
 
 /// Rows of one micro-batch in chunks: logits, loss, and with a graph the gradients of x and of the
 /// weight, all on the way.
@@ -130,24 +75,26 @@ class ChunkedLoss {
 
     /// Collective over the axis.
     void compute() {
-        std::int64_t const all = x_.size(0), chunk = std::clamp<std::int64_t>(
-                                                 parallel::budgets.logits / slice_.local, 1, all);
+        std::int64_t const all = x_.size(0), chunk = rows_at_once();
         make_gradients(chunk < all);
+        std::optional<UnderWay> before;
         for (std::int64_t first = 0; first < all; first += chunk) {
             std::int64_t const n = std::min(chunk, all - first);
-            at::Tensor const in = x_.narrow(0, first, n);
-            at::Tensor const logits = for_kernel(parallel::product(in, w_.t(), b_));
-            if (cap_ > 0) logits.div_(cap_).tanh_().mul_(cap_);
-            at::Tensor const slope =
-                cap_ > 0 && graph() ? 1 - (logits / cap_).square_() : at::Tensor();
-            keep(logits, first);
-            if (base_) base_->compare(logits, first, labels_of(first, n));
-            losses_of(logits, first);
-            if (base_) base_->add(logits, labels_of(first, n), graph(), pass_.loss_scale, rows_);
-            if (row_weights_.defined()) weigh(logits, first);
-            if (slope.defined()) logits.mul_(slope);
-            if (graph()) add_gradients(logits, first);
+            at::Tensor const logits = parallel::product(x_.narrow(0, first, n), w_.t(), b_);
+            if (!composed() || base_) {
+                in_steps(for_kernel(logits), first);
+                continue;
+            }
+            UnderWay now = begin(logits, first);
+            if (axis_.size() == 1) {
+                end(now);
+                continue;
+            }
+            // What ranks tell each other of a chunk travels behind the product of the next.
+            if (before) end(*before);
+            before = std::move(now);
         }
+        if (before) end(*before);
         if (pass_.keep_logits && axis_.size() > 1)
             parallel::finish(axis_.group->all_reduce(parallel::buffer_of(rows_.logits),
                                                      cluster::ReduceOp::sum, "loss/logits"),
@@ -155,8 +102,8 @@ class ChunkedLoss {
     }
 
     bool composed() const { return parallel::composed(x_); }
-    at::Tensor const& dx() const { return dx_; } ///< undefined without a graph
-    at::Tensor const& dw() const { return whole_dw_.defined() ? whole_dw_ : dw_; }
+    at::Tensor const& dx() const { return dx_; }               ///< undefined without a graph
+    at::Tensor dw() const { return weight_sum_.to_deliver(); } ///< undefined: nothing is left
     at::Tensor const& db() const { return whole_db_.defined() ? whole_db_ : db_; }
     at::Tensor loss() const {
         if (composed()) return rows_.sum() * pass_.loss_scale;
@@ -164,21 +111,73 @@ class ChunkedLoss {
     }
 
   private:
+    /// A chunk on the path of a GPU, from its logits to their gradients.
+    struct UnderWay {
+        std::int64_t first;
+        at::Tensor logits;
+        composed::CrossEntropy losses;
+    };
+
     bool graph() const { return x_.requires_grad(); }
+
+    /// Rows of a chunk: on the path of a GPU chunks of one size, and two where what ranks exchange
+    /// of one hides behind the other.
+    std::int64_t rows_at_once() const {
+        std::int64_t const all = x_.size(0), alive = axis_.size() > 1 ? 2 : 1;
+        auto const& budgets = parallel::budgets;
+        if (!composed()) return std::clamp<std::int64_t>(budgets.logits / slice_.local, 1, all);
+        // Beside a base, logits of both, exponentials and a difference exist in float32.
+        std::int64_t const bytes = base_ ? 4 * std::max<std::int64_t>(4, x_.element_size())
+                                         : alive * x_.element_size(),
+                           row = slice_.local * bytes,
+                           most = std::clamp<std::int64_t>(budgets.logits_on_gpu / row, 1, all),
+                           chunks = std::max((all + most - 1) / most, all >= kHidden ? alive : 1);
+        return (all + chunks - 1) / chunks;
+    }
 
     void make_gradients(bool several) {
         // Each addition in bf16 would lose what is below its rounding.
-        sums_ = x_.scalar_type() == at::kBFloat16 && several ? at::kFloat : x_.scalar_type();
-        if (graph()) dx_ = at::empty_like(x_);
-        if (!graph() || real_ == slice_.local) return;
-        if (weight_.trainable()) {
-            whole_dw_ = at::zeros_like(weight_.value(), sums_);
-            dw_ = whole_dw_.narrow(0, 0, real_);
-        }
-        if (bias_ && bias_.trainable()) {
+        sums_ = x_.scalar_type() == at::kBFloat16 && (several || composed()) ? at::kFloat
+                                                                             : x_.scalar_type();
+        if (!graph()) return;
+        dx_ = at::empty_like(x_);
+        if (weight_.trainable()) weight_sum_ = {weight_, real_, sums_, composed()};
+        if (real_ < slice_.local && bias_ && bias_.trainable()) {
             whole_db_ = at::zeros_like(bias_.value(), sums_);
             db_ = whole_db_.narrow(0, 0, real_);
         }
+    }
+
+    /// A chunk on the host, and on a GPU where a base is compared with, which reads capped logits.
+    void in_steps(at::Tensor const& logits, std::int64_t first) {
+        if (cap_ > 0) logits.div_(cap_).tanh_().mul_(cap_);
+        at::Tensor const slope = cap_ > 0 && graph() ? 1 - (logits / cap_).square_() : at::Tensor();
+        std::int64_t const n = logits.size(0);
+        keep(logits, first);
+        if (base_) base_->compare(logits, first, labels_of(first, n));
+        losses_of(logits, first);
+        if (base_) base_->add(logits, labels_of(first, n), graph(), pass_.loss_scale, rows_);
+        if (row_weights_.defined()) weigh(logits, first);
+        if (slope.defined()) logits.mul_(slope);
+        if (graph()) add_gradients(logits.to(x_.scalar_type()), first);
+    }
+
+    UnderWay begin(at::Tensor const& logits, std::int64_t first) {
+        keep(cap_ > 0 && pass_.keep_logits ? for_kernel(logits).div(cap_).tanh_().mul_(cap_)
+                                           : logits,
+             first);
+        return {first, logits, cross_entropy_of(logits, first, cap_)};
+    }
+    composed::CrossEntropy cross_entropy_of(at::Tensor const& logits, std::int64_t first,
+                                            double cap) const {
+        return {{logits, slice_.first, labels_of(first, logits.size(0)).there, graph(),
+                 pass_.loss_scale, cap},
+                axis_.size() > 1 ? axis_.group : nullptr};
+    }
+    void end(UnderWay& chunk) {
+        rows_.waiting.push_back(chunk.losses.finish());
+        if (row_weights_.defined()) weigh(chunk.logits, chunk.first);
+        if (graph()) add_gradients(chunk.logits, chunk.first);
     }
 
     void keep(at::Tensor const& logits, std::int64_t first) {
@@ -197,9 +196,7 @@ class ChunkedLoss {
     void losses_of(at::Tensor const& logits, std::int64_t first) {
         double const scale = pass_.loss_scale;
         if (composed()) {
-            rows_.waiting.push_back(composed::cross_entropy(
-                logits, slice_.first, labels_of(first, logits.size(0)).there, graph(), scale,
-                axis_.size() > 1 ? axis_.group : nullptr));
+            rows_.waiting.push_back(cross_entropy_of(logits, first, 0.0).finish());
             return;
         }
         LabeledRows const rows{labels_.data() + first, rows_.loss.data() + first,
@@ -220,21 +217,23 @@ class ChunkedLoss {
             for (std::int64_t r = 0; r < logits.size(0); ++r)
                 rows_.loss[static_cast<std::size_t>(first + r)] *= of_row[r];
         }
-        if (graph()) logits.mul_(factors.to(logits.scalar_type()).unsqueeze(1));
+        if (!graph()) return;
+        // The product with bfloat16 is made in float32 and rounded once.
+        auto const dtype =
+            logits.scalar_type() == at::kBFloat16 ? at::kFloat : logits.scalar_type();
+        logits.mul_(factors.to(dtype).unsqueeze(1));
     }
 
-    void add_gradients(at::Tensor const& logits, std::int64_t first) {
-        std::int64_t const n = logits.size(0);
-        at::Tensor const dlogits = logits.to(x_.scalar_type());
+    /// `dlogits`: gradients of logits, in the dtype of x.
+    void add_gradients(at::Tensor const& dlogits, std::int64_t first) {
+        std::int64_t const n = dlogits.size(0);
         at::Tensor out = dx_.narrow(0, first, n);
         at::mm_out(out, dlogits, w_);
         if (bias_ && bias_.trainable()) {
             at::Tensor const sum = dlogits.sum(0);
             db_ = db_.defined() ? db_.add_(sum) : sum.to(sums_);
         }
-        if (!weight_.trainable()) return;
-        at::Tensor const product = at::mm(dlogits.t(), x_.narrow(0, first, n));
-        dw_ = dw_.defined() ? dw_.add_(product) : product.to(sums_);
+        if (weight_.trainable()) weight_sum_.add(dlogits.t(), x_.narrow(0, first, n));
     }
 
     at::Tensor const& x_;
@@ -248,8 +247,9 @@ class ChunkedLoss {
     std::int64_t real_; ///< classes of this rank, padding left out
     at::Tensor w_, b_, row_weights_;
     std::optional<BaseDivergence> base_;
-    at::ScalarType sums_ = at::kFloat;              ///< of the weight's gradient
-    at::Tensor dx_, whole_dw_, dw_, whole_db_, db_; ///< whole: with rows of padding, which stay 0
+    at::ScalarType sums_ = at::kFloat; ///< of the weight's gradient
+    ChunkedGradient weight_sum_;
+    at::Tensor dx_, whole_db_, db_; ///< whole: with rows of padding, which stay 0
 };
 
 struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
@@ -269,7 +269,7 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
         // A GPU's would have to be read back.
         if (gradients[0].is_cpu() && gradients[0].item<double>() != 1.0)
             throw cluster::JobError("a loss is the end of the graph: its gradient is 1");
-        if (weight.trainable()) weight.deliver(saved[1]);
+        if (saved[1].defined()) weight.deliver(saved[1]);
         if (bias && bias.trainable()) bias.deliver(saved[2]);
         return {saved[0], {}, {}, {}, {}};
     }

@@ -1,11 +1,12 @@
 // Normalization of rows, by their root mean square or by mean and deviation.
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <optional>
 #include <tuple>
 
 #include "framework/kernels/norm.hpp"
-#include "framework/model/composed.hpp"
 #include "framework/model/dispatch.hpp"
+#include "framework/model/fused_norm.hpp"
 #include "framework/model/ops.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
@@ -36,11 +37,6 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         double const epsilon = options.epsilon;
         remember(context, "weight", *weight);
         context->saved_data["plus_one"] = options.plus_one;
-        if (parallel::composed(x)) {
-            auto const [normal, deviation] = composed::rms_norm(x, w, epsilon);
-            context->save_for_backward({x, deviation});
-            return normal.to(input.scalar_type());
-        }
         at::Tensor const y = at::empty_like(x), inverse = at::empty({x.size(0)}, x.options());
         parallel::note_kernel("trireme::rms_norm", {x, w}, {y, inverse});
         by_dtype(x, [&](auto* data) {
@@ -56,11 +52,6 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         auto const saved = context->get_saved_variables();
         at::Tensor const x = saved[0], dy = for_kernel(gradients[0]),
                          w = factors_of(weight, context->saved_data["plus_one"].toBool());
-        if (parallel::composed(x)) {
-            auto const [to_x, to_weight] = composed::rms_norm_backward(dy, x, w, saved[1]);
-            if (weight.trainable()) weight.deliver(to_weight);
-            return {to_x.to(gradients[0].scalar_type()), {}, {}};
-        }
         at::Tensor const dx = at::empty_like(x), dweight = at::empty_like(w);
         parallel::note_kernel("trireme::rms_norm_backward", {dy, x, w, saved[1]}, {dx, dweight});
         by_dtype(x, [&](auto* data) {
@@ -183,23 +174,47 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
 
 } // namespace
 
-at::Tensor rms_norm(at::Tensor const& x, ParameterUse const& weight, RmsOptions const& options) {
-    return RmsNormFunction::apply(x, &weight, options);
+at::Tensor normalize(at::Tensor const& x, NormUse const& norm) {
+    if (parallel::composed(x))
+        return FusedNorm::apply(x, std::nullopt, &norm, false, FusedNorm::Mask{})[0];
+    return norm.kind == Norm::rms
+               ? RmsNormFunction::apply(x, &norm.weight, norm.options)
+               : LayerNormFunction::apply(x, &norm.weight, &norm.bias, norm.options.epsilon);
+}
+
+Residual normalize_beside(at::Tensor const& x, NormUse const& norm) {
+    if (!parallel::composed(x)) return {x, normalize(x, norm)};
+    auto const found = FusedNorm::apply(x, std::nullopt, &norm, true, FusedNorm::Mask{});
+    return {found[0], found[1]};
+}
+
+Residual add_and_normalize(at::Tensor const& x, at::Tensor const& part, DropoutUse const& dropout,
+                           NormUse const& norm) {
+    if (!parallel::composed(x)) {
+        at::Tensor const sum = add_dropped(x, part, dropout);
+        return {sum, normalize(sum, norm)};
+    }
+    auto const found =
+        FusedNorm::apply(x, std::optional(part), &norm, true, mask_of(dropout, x.size(0)));
+    return {found[0], found[1]};
+}
+
+at::Tensor normalize_sum(at::Tensor const& x, at::Tensor const& part, DropoutUse const& dropout,
+                         NormUse const& norm) {
+    if (!parallel::composed(x)) return normalize(add_dropped(x, part, dropout), norm);
+    return FusedNorm::apply(x, std::optional(part), &norm, false, mask_of(dropout, x.size(0)))[0];
 }
 
 at::Tensor rms_norm_heads(at::Tensor const& x, ParameterUse const& weight,
                           RmsOptions const& options) {
-    return rms_norm(x.view({-1, weight.value().size(0)}), weight, options).view_as(x);
+    return normalize(x.view({-1, weight.value().size(0)}),
+                     {Norm::rms, weight, parallel::kNoParameter, options})
+        .view_as(x);
 }
 
 at::Tensor rms_norm_over_ranks(at::Tensor const& x, ParameterUse const& weight,
                                RmsOptions const& options, parallel::TensorAxis const& axis) {
     return RmsNormOverRanks::apply(x, &weight, options, &axis);
-}
-
-at::Tensor layer_norm(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias,
-                      double epsilon) {
-    return LayerNormFunction::apply(x, &weight, &bias, epsilon);
 }
 
 } // namespace trireme::framework::model

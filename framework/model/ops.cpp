@@ -6,14 +6,14 @@
 #include <array>
 
 #include "framework/kernels/attention.hpp"
-#include "framework/kernels/random.hpp"
 #include "framework/model/composed.hpp"
 #include "framework/model/dispatch.hpp"
+#include "framework/model/dropout.hpp"
 #include "framework/model/flash.hpp"
+#include "framework/model/fused.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
 #include "parallel/launches.hpp"
-#include "parallel/linear.hpp"
 
 namespace trireme::framework::model {
 
@@ -25,65 +25,6 @@ using parallel::remember;
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
-
-/// Names the token of each row of a tensor under dropout: the keys of its mask.
-struct Rows {
-    std::vector<std::int64_t> samples;
-    std::vector<std::int32_t> positions;
-    at::Tensor sample_ids, position_ids; ///< the same where the composed path reads them
-};
-
-Rows rows_of(Pass const& pass) {
-    Rows rows{{}, pass.micro_batch.positions, pass.ids.samples, pass.ids.positions};
-    for (std::size_t i = 0; i < pass.micro_batch.sample_ids.size(); ++i)
-        rows.samples.insert(
-            rows.samples.end(),
-            static_cast<std::size_t>(pass.micro_batch.offsets[i + 1] - pass.micro_batch.offsets[i]),
-            pass.micro_batch.sample_ids[i]);
-    return rows;
-}
-
-at::Tensor drop_rows(kernels::DropoutKey const& key, Rows const& rows, at::Tensor const& input) {
-    at::Tensor const x = for_kernel(input);
-    if (parallel::composed(x))
-        return composed::dropout_factors(key, rows.sample_ids, rows.position_ids, x.size(1),
-                                         x.options())
-            .mul_(x)
-            .to(input.scalar_type());
-    at::Tensor const y = at::empty_like(x);
-    parallel::note_kernel("trireme::dropout_rows", {x}, {y});
-    by_dtype(x, [&](auto* data) {
-        using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::dropout_rows(key, rows.samples.data(), rows.positions.data(), x.size(0), x.size(1),
-                              data, write<T>(y));
-    });
-    return y.to(input.scalar_type());
-}
-
-struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
-    static Variable forward(AutogradContext* context, Variable const& x,
-                            kernels::DropoutKey const& key, std::shared_ptr<Rows const> rows) {
-        at::Tensor const y = drop_rows(key, *rows, x);
-        context->saved_data["key"] = static_cast<std::int64_t>(key.key);
-        context->saved_data["probability"] = key.probability;
-        context->saved_data["rows"] =
-            c10::IValue::make_capsule(c10::make_intrusive<KeepAlive>(std::move(rows)));
-        return y;
-    }
-    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        kernels::DropoutKey const key{
-            static_cast<std::uint64_t>(context->saved_data["key"].toInt()),
-            context->saved_data["probability"].toDouble()};
-        auto const& rows = static_cast<KeepAlive&>(*context->saved_data["rows"].toCapsule()).rows;
-        return {drop_rows(key, *rows, gradients[0]), {}, {}};
-    }
-
-  private:
-    struct KeepAlive : torch::CustomClassHolder {
-        explicit KeepAlive(std::shared_ptr<Rows const> r) : rows(std::move(r)) {}
-        std::shared_ptr<Rows const> rows;
-    };
-};
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     static variable_list forward(AutogradContext* context, Variable const& query,
@@ -150,6 +91,60 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     };
 };
 
+/// One launch forward and one back on the path of a GPU, for every activation.
+struct FusedGate : torch::autograd::Function<FusedGate> {
+    static Variable forward(AutogradContext* context, Variable const& gate, Variable const& up,
+                            Activation activation) {
+        at::Tensor const g = gate.contiguous(), u = up.contiguous(), y = at::empty_like(g);
+        context->save_for_backward({g, u});
+        context->saved_data["activation"] = static_cast<std::int64_t>(activation);
+        fused::run("trireme::gate", g, {{g, u}, {y}}, [&]<typename T>(T) {
+            return kernels::fused::Gate<T>{g.size(0),
+                                           g.size(1),
+                                           curve_of(activation),
+                                           fused::numbers<T>(g),
+                                           fused::numbers<T>(u),
+                                           fused::numbers<T>(y),
+                                           nullptr,
+                                           nullptr,
+                                           nullptr};
+        });
+        return y;
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        auto const saved = context->get_saved_variables();
+        at::Tensor const &g = saved[0], &u = saved[1], dy = gradients[0].contiguous(),
+                         dg = at::empty_like(g), du = at::empty_like(u);
+        auto const activation = static_cast<Activation>(context->saved_data["activation"].toInt());
+        fused::run("trireme::gate_backward", g, {{g, u, dy}, {dg, du}}, [&]<typename T>(T) {
+            return kernels::fused::Gate<T>{g.size(0),
+                                           g.size(1),
+                                           curve_of(activation),
+                                           fused::numbers<T>(g),
+                                           fused::numbers<T>(u),
+                                           nullptr,
+                                           fused::numbers<T>(dy),
+                                           fused::numbers<T>(dg),
+                                           fused::numbers<T>(du)};
+        });
+        return {dg, du, {}};
+    }
+
+  private:
+    static kernels::fused::Curve curve_of(Activation activation) {
+        using kernels::fused::Curve;
+        switch (activation) {
+        case Activation::silu: return Curve::silu;
+        case Activation::gelu: return Curve::gelu;
+        case Activation::gelu_tanh: return Curve::gelu_tanh;
+        case Activation::relu: return Curve::relu;
+        case Activation::tanh: return Curve::tanh;
+        case Activation::xielu: break; // gates nothing
+        }
+        throw cluster::JobError("an activation with numbers of its own gates nothing");
+    }
+};
+
 /// One node for silu(gate) * up, whose backward pass makes both gradients from one sigmoid.
 struct GatedSiluFunction : torch::autograd::Function<GatedSiluFunction> {
     static Variable forward(AutogradContext* context, Variable const& gate, Variable const& up) {
@@ -200,49 +195,10 @@ struct XieluFunction : torch::autograd::Function<XieluFunction> {
     }
 };
 
-bool drops(double probability, Pass const& pass) {
-    return pass.training && probability > 0;
-}
-
-kernels::DropoutKey key_of(double probability, Pass const& pass, std::uint64_t site) {
-    return kernels::dropout_key(pass.seed, static_cast<std::uint64_t>(pass.step), site,
-                                probability);
-}
-
 } // namespace
 
-at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site,
-                   std::int64_t part) {
-    if (!drops(probability, pass)) return x;
-    Rows all = rows_of(pass);
-    std::int64_t const first = part * x.size(0), last = first + x.size(0);
-    Rows own{{all.samples.begin() + first, all.samples.begin() + last},
-             {all.positions.begin() + first, all.positions.begin() + last},
-             all.sample_ids.narrow(0, first, x.size(0)),
-             all.position_ids.narrow(0, first, x.size(0))};
-    return DropoutFunction::apply(x, key_of(probability, pass, site),
-                                  std::make_shared<Rows const>(std::move(own)));
-}
-
-at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
-                        std::vector<std::int64_t> const& rows, std::uint64_t site) {
-    if (!drops(probability, pass)) return x;
-    Rows const all = rows_of(pass);
-    Rows chosen;
-    if (parallel::composed(x)) {
-        at::Tensor const index = on_device(rows, x.device());
-        chosen.sample_ids = parallel::pick_rows(all.sample_ids, index);
-        chosen.position_ids = parallel::pick_rows(all.position_ids, index);
-    }
-    for (std::int64_t const r : rows) {
-        chosen.samples.push_back(all.samples[static_cast<std::size_t>(r)]);
-        chosen.positions.push_back(all.positions[static_cast<std::size_t>(r)]);
-    }
-    return DropoutFunction::apply(x, key_of(probability, pass, site),
-                                  std::make_shared<Rows const>(std::move(chosen)));
-}
-
 at::Tensor gated(at::Tensor const& gate, at::Tensor const& up, Activation activation) {
+    if (parallel::composed(gate)) return FusedGate::apply(gate, up, activation);
     return activation == Activation::silu ? GatedSiluFunction::apply(gate, up)
                                           : activate(gate, activation) * up;
 }
@@ -279,7 +235,7 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
         shape.first_head,
         shape.cap};
     if (can_flash(q, problem))
-        return flash_attention(q, k, v, problem, pass.ids.offsets, shape.recompute);
+        return flash_attention(q, k, v, problem, pass.ids.cuts, shape.recompute);
     return AttentionFunction::apply(q, k, v, problem, shape.recompute)[0];
 }
 

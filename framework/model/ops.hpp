@@ -20,9 +20,6 @@ struct RmsOptions {
     double epsilon;
     bool plus_one = false; ///< multiply by 1 + weight
 };
-/// y[T, D] = x / rms(x) * weight (Zhang and Sennrich 2019).
-at::Tensor rms_norm(at::Tensor const& x, parallel::ParameterUse const& weight,
-                    RmsOptions const& options);
 /// Normalizes each head by itself: x[T, heads S], weight[S].
 at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& weight,
                           RmsOptions const& options);
@@ -30,13 +27,40 @@ at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& wei
 /// ranks hold count once; padding holds zeros. Collective over `axis`, in the backward pass too.
 at::Tensor rms_norm_over_ranks(at::Tensor const& x, parallel::ParameterUse const& weight,
                                RmsOptions const& options, parallel::TensorAxis const& axis);
-/// y[T, D], Ba et al. 2016. There may be no bias.
-at::Tensor layer_norm(at::Tensor const& x, parallel::ParameterUse const& weight,
-                      parallel::ParameterUse const& bias, double epsilon);
+
+/// Names a dropout layer and the rows it falls on: the `part`-th of equal stretches of the
+/// micro-batch's tokens.
+struct DropoutUse {
+    double probability;
+    Pass const& pass;
+    std::uint64_t site;
+    std::int64_t part = 0;
+};
 /// Inverted dropout of x[T, D]; the identity outside training or for p = 0.
-/// x may be the `part`-th of equal stretches of the micro-batch's tokens.
-at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site,
-                   std::int64_t part = 0);
+at::Tensor dropout(at::Tensor const& x, DropoutUse const& use);
+/// x + dropout(part).
+at::Tensor add_dropped(at::Tensor const& x, at::Tensor const& part, DropoutUse const& use);
+
+/// Names a norm of rows and its parameters, which outlive the graph; RMS norm has no bias.
+struct NormUse {
+    Norm kind;
+    parallel::ParameterUse const &weight, &bias;
+    RmsOptions options;
+};
+/// The sum that goes on beside, and what is computed with.
+struct Residual {
+    at::Tensor sum, normal;
+};
+/// {x, norm(x)}: on the path of a GPU one node, whose backward pass adds both ways.
+Residual normalize_beside(at::Tensor const& x, NormUse const& norm);
+/// {x + dropout(part), norm of that sum}, likewise.
+Residual add_and_normalize(at::Tensor const& x, at::Tensor const& part, DropoutUse const& dropout,
+                           NormUse const& norm);
+at::Tensor normalize(at::Tensor const& x, NormUse const& norm);
+/// norm(x + dropout(part)), where the sum itself is of no use.
+at::Tensor normalize_sum(at::Tensor const& x, at::Tensor const& part, DropoutUse const& dropout,
+                         NormUse const& norm);
+
 /// Applies the same dropout where row i of x is token rows[i] of the micro-batch.
 at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
                         std::vector<std::int64_t> const& rows, std::uint64_t site);
@@ -82,10 +106,13 @@ struct RotaryTable {
 };
 RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device = at::kCPU,
                          LayerRotary which = LayerRotary::main);
-/// x[T, heads S] rotated by its positions (Su et al. 2021; halves paired as in Hugging Face's
+struct QueriesAndKeys {
+    at::Tensor queries, keys; ///< [T, H S], [T, K S]
+};
+/// Both rotated by their positions (Su et al. 2021; halves paired as in Hugging Face's
 /// rotate_half). Of each head the first numbers turn, twice as many as the table has columns.
-at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table,
-                        Pass const& pass);
+QueriesAndKeys apply_rotary(QueriesAndKeys const& x, AttentionShape const& shape,
+                            RotaryTable const& table, Pass const& pass);
 
 /// The last layer of a language model: its weight, the cap of its logits, and a bias if there is
 /// one.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <type_traits>
 #include <utility>
 
@@ -10,8 +11,18 @@
 
 namespace trireme::framework::model {
 
+namespace {
+
+/// Words that the offsets fill as int32.
+std::int64_t words_of_cuts(data::MicroBatch const& micro_batch) {
+    return (micro_batch.sample_count() + 2) / 2;
+}
+
+} // namespace
+
 std::int64_t packed_ids(data::MicroBatch const& micro_batch) {
-    std::int64_t words = kIdsOfAToken * micro_batch.token_count() + micro_batch.sample_count() + 1;
+    std::int64_t words = kIdsOfAToken * micro_batch.token_count() + micro_batch.sample_count() + 1 +
+                         words_of_cuts(micro_batch);
     micro_batch.columns.each([&](auto const& column) { words += std::ssize(column.values); });
     return words;
 }
@@ -24,6 +35,10 @@ void pack_ids(data::MicroBatch const& micro_batch, std::int64_t* out) {
         out = std::fill_n(out, micro_batch.offsets[i + 1] - micro_batch.offsets[i],
                           micro_batch.sample_ids[i]);
     out = std::ranges::copy(micro_batch.offsets, out).out;
+    std::vector<std::int32_t> cuts(micro_batch.offsets.begin(), micro_batch.offsets.end());
+    cuts.resize(static_cast<std::size_t>(2 * words_of_cuts(micro_batch)));
+    std::memcpy(out, cuts.data(), cuts.size() * sizeof(std::int32_t));
+    out += words_of_cuts(micro_batch);
     for (auto const& column : micro_batch.columns.labels)
         out = std::ranges::copy(column.values, out).out;
     for (auto const& column : micro_batch.columns.reals)
@@ -40,6 +55,7 @@ MicroBatchIds view_ids(at::Tensor const& packed, data::MicroBatch const& micro_b
     MicroBatchIds ids;
     for (auto* row : {&ids.tokens, &ids.positions, &ids.segments, &ids.samples}) *row = next(t);
     ids.offsets = next(micro_batch.sample_count() + 1);
+    ids.cuts = next(words_of_cuts(micro_batch)).view(at::kInt).narrow(0, 0, ids.offsets.size(0));
     micro_batch.columns.each([&]<typename T>(data::Column<T> const& column) {
         at::Tensor values = next(std::ssize(column.values));
         if constexpr (std::is_floating_point_v<T>) values = values.view(at::kDouble);

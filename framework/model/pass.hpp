@@ -32,6 +32,7 @@ struct MicroBatchIds {
     at::Tensor tokens, positions, segments; ///< [T]
     at::Tensor samples;                     ///< [T], the sample of each token
     at::Tensor offsets;                     ///< [n + 1]
+    at::Tensor cuts;                        ///< the offsets in int32, as flash attention reads them
     /// the micro-batch's columns by name: int64 [T] or [n, width], or float64
     std::map<std::string, at::Tensor> columns;
 };

@@ -6,8 +6,8 @@
 #include <numbers>
 
 #include "framework/kernels/rotary.hpp"
-#include "framework/model/composed.hpp"
 #include "framework/model/dispatch.hpp"
+#include "framework/model/fused.hpp"
 #include "framework/model/ops.hpp"
 #include "framework/model/token_rows.hpp"
 #include "parallel/compute_path.hpp"
@@ -100,11 +100,7 @@ at::Tensor on_device_of(Pass const& pass, std::vector<std::int32_t> const& rows)
 at::Tensor rotate(at::Tensor const& input, std::int64_t heads, RotaryTable const& table,
                   Pass const& pass, int direction) {
     at::Tensor const x = for_kernel(input), &cosine = table.cosine, &sine = table.sine;
-    auto const dtype = input.scalar_type();
     std::vector<std::int32_t> const rows = rows_of(table, pass);
-    if (parallel::composed(x))
-        return composed::apply_rotary(x, heads, on_device_of(pass, rows), cosine, sine, direction)
-            .to(dtype);
     at::Tensor const y = at::empty_like(x);
     parallel::note_kernel("trireme::apply_rotary", {x}, {y});
     by_dtype(x, [&](auto* data) {
@@ -114,7 +110,7 @@ at::Tensor rotate(at::Tensor const& input, std::int64_t heads, RotaryTable const
                               (rows.empty() ? pass.micro_batch.positions : rows).data(),
                               read<T>(cosine), read<T>(sine), direction, data, write<T>(y));
     });
-    return y.to(dtype);
+    return y.to(input.scalar_type());
 }
 
 struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
@@ -133,12 +129,63 @@ struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
     }
 };
 
+/// Queries and keys in one launch.
+variable_list turn(at::Tensor const& queries, at::Tensor const& keys, std::int64_t size,
+                   RotaryTable const& table, Pass const& pass, int direction) {
+    at::Tensor const q = queries.contiguous(), k = keys.contiguous(), q_out = at::empty_like(q),
+                     k_out = at::empty_like(k), ids = on_device_of(pass, rows_of(table, pass));
+    // Of the tables the rows of the tokens are read.
+    std::int64_t const half = table.cosine.size(1);
+    at::Tensor const read = table.cosine.narrow(0, 0, std::min(q.size(0), table.cosine.size(0)));
+    fused::run("trireme::rotary", q, {{q, k, ids, read, read}, {q_out, k_out}}, [&]<typename T>(T) {
+        using S = fused::Sum<T>;
+        return kernels::fused::Rotary<T>{
+            q.size(0),
+            size,
+            2 * half,
+            fused::numbers<std::int64_t>(ids),
+            fused::numbers<S>(table.cosine),
+            fused::numbers<S>(table.sine),
+            direction,
+            {q.size(1) / size, fused::numbers<T>(q), fused::numbers<T>(q_out)},
+            {k.size(1) / size, fused::numbers<T>(k), fused::numbers<T>(k_out)}};
+    });
+    return {q_out, k_out};
+}
+
+struct TurnFunction : torch::autograd::Function<TurnFunction> {
+    static variable_list forward(AutogradContext* context, Variable const& queries,
+                                 Variable const& keys, std::int64_t size, RotaryTable const* table,
+                                 Pass const* pass) {
+        context->saved_data["size"] = size;
+        remember(context, "table", *table);
+        remember(context, "pass", *pass);
+        return turn(queries, keys, size, *table, *pass, 1);
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        variable_list found = turn(gradients[0], gradients[1], context->saved_data["size"].toInt(),
+                                   recall<RotaryTable const>(context, "table"),
+                                   recall<Pass const>(context, "pass"), -1);
+        found.resize(5);
+        return found;
+    }
+};
+
 /// Angles of positions 0 to `positions` - 1, [positions, pairs].
 at::Tensor angles(std::int64_t positions, at::Tensor const& frequencies) {
     return at::outer(at::arange(positions, at::kLong).to(frequencies.scalar_type()), frequencies);
 }
 
 } // namespace
+
+QueriesAndKeys apply_rotary(QueriesAndKeys const& x, AttentionShape const& shape,
+                            RotaryTable const& table, Pass const& pass) {
+    if (!parallel::composed(x.queries))
+        return {RotaryFunction::apply(x.queries, shape.heads, &table, &pass),
+                RotaryFunction::apply(x.keys, shape.kv_heads, &table, &pass)};
+    auto const turned = TurnFunction::apply(x.queries, x.keys, shape.head_size, &table, &pass);
+    return {turned[0], turned[1]};
+}
 
 RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device,
                          LayerRotary which) {
@@ -158,11 +205,6 @@ RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device 
         return (amplitude == 1 ? x : x * amplitude).to(place);
     };
     return {table(angle.cos()), table(angle.sin()), short_context};
-}
-
-at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table,
-                        Pass const& pass) {
-    return RotaryFunction::apply(x, heads, &table, &pass);
 }
 
 } // namespace trireme::framework::model

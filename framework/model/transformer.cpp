@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "framework/model/chosen_rows.hpp"
 #include "framework/model/embedding_halves.hpp"
 #include "framework/model/heads.hpp"
 #include "framework/model/token_rows.hpp"
@@ -30,10 +31,11 @@ at::Tensor apply(LinearUse const& layer, at::Tensor const& x) {
 RmsOptions rms_of(Config const& config) {
     return {config.norm_epsilon, config.norm_plus_one};
 }
-
+NormUse use_of(Config const& config, LinearUse const& norm) {
+    return {config.norm, norm.weight, norm.bias, rms_of(config)};
+}
 at::Tensor normalize_as(Config const& config, at::Tensor const& x, LinearUse const& norm) {
-    return config.norm == Norm::rms ? rms_norm(x, norm.weight, rms_of(config))
-                                    : layer_norm(x, norm.weight, norm.bias, config.norm_epsilon);
+    return normalize(x, use_of(config, norm));
 }
 
 /// The ids of this rank's stretch of the sequence.
@@ -59,24 +61,6 @@ at::Tensor position_rows(Pass const& pass, std::int64_t offset) {
     return on_device(rows_beside_padding(pass.micro_batch, pad), pass.ids.positions.device());
 }
 
-/// The meta device selects no rows: as many of the first ones have the shape.
-at::Tensor choose_rows(at::Tensor const& h, std::vector<std::int64_t> const& rows) {
-    return h.is_meta() ? h.narrow(0, 0, static_cast<std::int64_t>(rows.size()))
-                       : h.index_select(0, on_device(rows, h.device()));
-}
-
-/// [T, C] -> [samples, C]
-at::Tensor mean_of_samples(at::Tensor const& x, Pass const& pass) {
-    auto const dtype = x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type();
-    std::int64_t const samples = pass.micro_batch.sample_count();
-    if (x.is_meta()) return at::mm(x.new_empty({samples, x.size(0)}), x);
-    at::Tensor const first = pass.ids.offsets.narrow(0, 0, samples).unsqueeze(1),
-                     end = pass.ids.offsets.narrow(0, 1, samples).unsqueeze(1),
-                     token = at::arange(x.size(0), first.options());
-    at::Tensor const own = (token >= first).logical_and_(token < end).to(dtype);
-    return parallel::product(own / (end - first), x.to(dtype)).to(x.scalar_type());
-}
-
 } // namespace
 
 Embeddings::Embeddings(Config const& config, ParameterStore& store, BlockOptions const& options)
@@ -93,7 +77,7 @@ at::Tensor Embeddings::forward(at::Tensor const& anchor, Pass const& pass) const
     at::Tensor const rows = scaled(parallel::row_embedding(anchor, pass.ids.tokens, tokens_, axis));
     at::Tensor const x =
         with_places(rows, {config_, positions_, segments_, norm_}, anchor, pass, axis);
-    return dropout(x, config_.embedding_dropout, pass, site_id(Site::embeddings), axis.rank());
+    return dropout(x, {config_.embedding_dropout, pass, site_id(Site::embeddings), axis.rank()});
 }
 
 at::Tensor with_places(at::Tensor const& rows, PlaceTables const& tables, at::Tensor const& anchor,
@@ -139,25 +123,49 @@ LayerRotary TransformerLayer::rotary() const {
                                         : config_.layer_rotary[static_cast<std::size_t>(index_)];
 }
 
-/// The input of attention or feed-forward.
-at::Tensor TransformerLayer::before(at::Tensor const& x, LinearUse const& norm) const {
-    return config_.norm_first && norm.weight ? normalize_as(config_, x, norm) : x;
+/// The input of attention or feed-forward, and what goes on beside it.
+Residual TransformerLayer::before(at::Tensor const& x, LinearUse const& norm) const {
+    if (!config_.norm_first || !norm.weight) return {x, x};
+    return normalize_beside(x, use_of(config_, norm));
 }
 
-/// Adds what attention or feed-forward found.
-at::Tensor TransformerLayer::add(at::Tensor const& x, at::Tensor const& part,
-                                 LinearUse const& output_norm, LinearUse const& norm) const {
-    at::Tensor const y = output_norm.weight ? normalize_as(config_, part, output_norm) : part;
-    at::Tensor const sum = x + (config_.residual_scale == 1 ? y : y * config_.residual_scale);
-    return config_.norm_first ? sum : normalize_as(config_, sum, norm);
+/// Adds what attention or feed-forward found, and reads the sum by the norm that follows it at
+/// once: its own where norms come after (BERT), else `next`, if there is one.
+Residual TransformerLayer::add(at::Tensor const& x, at::Tensor const& part, Norms const& norms,
+                               DropoutUse const& dropped) const {
+    bool const changes = norms.output.weight || config_.residual_scale != 1;
+    at::Tensor y = changes ? dropout(part, dropped) : part;
+    if (norms.output.weight) y = normalize_as(config_, y, norms.output);
+    if (config_.residual_scale != 1) y = y * config_.residual_scale;
+    DropoutUse const drop{changes ? 0.0 : dropped.probability, dropped.pass, dropped.site,
+                          dropped.part};
+    if (!config_.norm_first) {
+        at::Tensor const normal = normalize_sum(x, y, drop, use_of(config_, norms.own));
+        return {normal, normal};
+    }
+    if (norms.next && norms.next->weight)
+        return add_and_normalize(x, y, drop, use_of(config_, *norms.next));
+    at::Tensor const sum = add_dropped(x, y, drop);
+    return {sum, sum};
+}
+
+DropoutUse TransformerLayer::hidden_dropout(Pass const& pass, Site site) const {
+    return {config_.hidden_dropout, pass, site_id(site, index_), options_.tensor.rank()};
 }
 
 at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& table,
                                      Pass const& pass) const {
-    at::Tensor const attended = attend(before(x, attention_norm_), table, pass),
-                     h = add(x, attended, attention_output_norm_, attention_norm_),
-                     read = before(config_.parallel_residual ? x : h, feed_forward_norm_);
-    return add(h, feed_forward(read, pass), feed_forward_output_norm_, feed_forward_norm_);
+    auto const [beside, read] = before(x, attention_norm_);
+    bool const apart = config_.parallel_residual;
+    Residual const second = apart ? before(beside, feed_forward_norm_) : Residual{beside, {}};
+    Residual const h =
+        add(second.sum, attend(read, table, pass),
+            {attention_output_norm_, attention_norm_, apart ? nullptr : &feed_forward_norm_},
+            hidden_dropout(pass, Site::attention_output));
+    return add(h.sum, feed_forward(apart ? second.normal : h.normal),
+               {feed_forward_output_norm_, feed_forward_norm_, nullptr},
+               hidden_dropout(pass, Site::feed_forward_output))
+        .sum;
 }
 
 at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& table,
@@ -174,16 +182,13 @@ at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& tabl
         k = rms_norm_over_ranks(k, key_norm_.weight, rms_of(config_), options_.tensor);
     }
     if (rotary() != LayerRotary::none) {
-        q = apply_rotary(q, shape.heads, table, pass);
-        k = apply_rotary(k, shape.kv_heads, table, pass);
+        QueriesAndKeys const turned = apply_rotary({q, k}, shape, table, pass);
+        q = turned.queries, k = turned.keys;
     }
     at::Tensor const seen = pass.cache ? pass.cache->attend(index_, q, k, v, shape, pass)
                                        : attention(q, k, v, shape, pass);
     at::Tensor const heads = clear_padding(seen, query_.weight.parameter().slice());
-    at::Tensor const attended =
-        parallel::row_linear(heads, output_.weight, output_.bias, options_.tensor);
-    return dropout(attended, config_.hidden_dropout, pass, site_id(Site::attention_output, index_),
-                   options_.tensor.rank());
+    return parallel::row_linear(heads, output_.weight, output_.bias, options_.tensor);
 }
 
 AttentionShape TransformerLayer::attention_shape() const {
@@ -206,15 +211,13 @@ AttentionShape TransformerLayer::attention_shape() const {
             .cap = config_.attention_cap};
 }
 
-at::Tensor TransformerLayer::feed_forward(at::Tensor const& x, Pass const& pass) const {
+at::Tensor TransformerLayer::feed_forward(at::Tensor const& x) const {
     at::Tensor const whole = parallel::gather_sequence(x, options_.tensor), up = apply(up_, whole);
     at::Tensor const inner = config_.gated ? gated(apply(gate_, whole), up, config_.activation)
                              : config_.activation == Activation::xielu
                                  ? clear_padding(xielu(up, xielu_), up_.weight.parameter().slice())
                                  : activate(up, config_.activation);
-    at::Tensor const y = parallel::row_linear(inner, down_.weight, down_.bias, options_.tensor);
-    return dropout(y, config_.hidden_dropout, pass, site_id(Site::feed_forward_output, index_),
-                   options_.tensor.rank());
+    return parallel::row_linear(inner, down_.weight, down_.bias, options_.tensor);
 }
 
 Head::Head(Config const& config, ParameterStore& store, BlockOptions const& options)
@@ -273,7 +276,7 @@ at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
     HeadTraits const head = traits_of(config_.head);
     if (head.rows == data::Per::token)
         return apply(classifier_,
-                     dropout(h, config_.classifier_dropout, pass, site_id(Site::classifier)));
+                     dropout(h, {config_.classifier_dropout, pass, site_id(Site::classifier)}));
     bool const each = config_.pooling == Pooling::mean_of_outputs;
     std::vector<std::int64_t> rows;
     if (each) {

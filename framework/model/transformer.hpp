@@ -59,12 +59,17 @@ class TransformerLayer {
     LayerRotary rotary() const;
 
   private:
-    at::Tensor before(at::Tensor const& x, LinearUse const& norm) const;
-    at::Tensor add(at::Tensor const& x, at::Tensor const& part, LinearUse const& output_norm,
-                   LinearUse const& norm) const;
+    /// Norms around what attention or feed-forward found: of itself, of the sum, and the one that
+    /// reads the sum next, null where none does.
+    struct Norms {
+        LinearUse const &output, &own, *next;
+    };
+    Residual before(at::Tensor const& x, LinearUse const& norm) const;
+    Residual add(at::Tensor const& x, at::Tensor const& part, Norms const& norms,
+                 DropoutUse const& dropped) const;
+    DropoutUse hidden_dropout(Pass const& pass, Site site) const;
     at::Tensor attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
-    at::Tensor feed_forward(at::Tensor const& x, Pass const& pass) const;
-    at::Tensor normalize(at::Tensor const& x, LinearUse const& norm) const;
+    at::Tensor feed_forward(at::Tensor const& x) const;
     AttentionShape attention_shape() const;
 
     Config const& config_;

@@ -2,39 +2,38 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+#include <vector>
 
-#include "cluster/error.hpp"
 #include "framework/kernels/adamw.hpp"
-#include "framework/kernels/cuda/adamw.hpp"
+#include "framework/model/fused.hpp"
 #include "framework/optimizer/layer_decay.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/launches.hpp"
-#include "parallel/tensor_place.hpp"
 
 namespace trireme::framework::optimizer {
 
 namespace {
 
-/// One update of elements that lie together in each of the four.
-void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1,
-            at::Tensor const& moment2, kernels::AdamWStep const& step) {
-    parallel::note_kernel("trireme::adamw", {master, gradient, moment1, moment2},
+/// Elements that lie together in each of these, and how they are updated.
+struct Part {
+    at::Tensor master, gradient, moment1, moment2;
+    at::Tensor copy;  ///< of the master in bfloat16; undefined: none
+    at::Tensor scale; ///< of gradients
+    kernels::AdamWStep step;
+};
+
+/// One update by the kernel of the CPU.
+void update_on_host(Part const& part) {
+    auto const& [master, gradient, moment1, moment2, copy, scale, step] = part;
+    parallel::note_kernel("trireme::adamw", {master, gradient, moment1, moment2, scale},
                           {master, moment1, moment2});
     if (gradient.is_meta()) return; // shapes have nothing to update
     auto const run = [&]<typename T>(T) {
-        void* const stream = parallel::place_of(gradient).stream;
-        if (stream || parallel::on_gpu(gradient)) {
-            if (!kernels::adamw_on_device<T>(master.numel(), step, master.mutable_data_ptr<T>(),
-                                             gradient.const_data_ptr<T>(),
-                                             moment1.mutable_data_ptr<T>(),
-                                             moment2.mutable_data_ptr<T>(), stream))
-                throw cluster::JobError("the GPU refused the update of AdamW");
-            return;
-        }
-        kernels::adamw<T>(master.numel(), step, master.mutable_data_ptr<T>(),
-                          gradient.const_data_ptr<T>(), moment1.mutable_data_ptr<T>(),
-                          moment2.mutable_data_ptr<T>());
+        kernels::adamw<T>(part.master.numel(), part.step, part.master.mutable_data_ptr<T>(),
+                          part.gradient.const_data_ptr<T>(), part.moment1.mutable_data_ptr<T>(),
+                          part.moment2.mutable_data_ptr<T>());
     };
     master.scalar_type() == at::kDouble ? run(double{}) : run(float{});
 }
@@ -56,11 +55,55 @@ void move_average(at::Tensor const& average, at::Tensor const& weights, double d
     average.scalar_type() == at::kDouble ? run(double{}) : run(float{});
 }
 
+template <typename S>
+kernels::fused::Updated<S> updated(Part const& part) {
+    namespace fused = model::fused;
+    auto const& step = part.step;
+    return {fused::numbers<S>(part.master),
+            fused::numbers<S>(part.gradient),
+            fused::numbers<S>(part.moment1),
+            fused::numbers<S>(part.moment2),
+            fused::numbers<fused::BFloat16>(part.copy),
+            part.master.numel(),
+            0,
+            static_cast<S>(1 - step.learning_rate * step.weight_decay),
+            static_cast<S>(step.learning_rate / step.correction1)};
+}
+
+template <typename S>
+kernels::fused::AdamWStretches<S> program_of(at::ArrayRef<Part> parts) {
+    auto const& step = parts.front().step;
+    kernels::fused::AdamWStretches<S> program;
+    program.scale = step.gradient_scale;
+    program.beta1 = static_cast<S>(step.beta1), program.beta2 = static_cast<S>(step.beta2);
+    program.rest1 = static_cast<S>(1 - step.beta1), program.rest2 = static_cast<S>(1 - step.beta2);
+    program.root = static_cast<S>(1 / std::sqrt(step.correction2));
+    program.epsilon = static_cast<S>(step.epsilon);
+    for (auto const& part : parts) program.add(updated<S>(part));
+    return program;
+}
+
+/// One launch for as many parts as it takes, on the path of a GPU.
+void update_together(std::vector<Part> const& parts) {
+    constexpr std::size_t kMost = kernels::fused::AdamWStretches<float>::kMost;
+    for (std::size_t first = 0; first < parts.size(); first += kMost) {
+        auto const some =
+            at::ArrayRef<Part>(parts).slice(first, std::min(kMost, parts.size() - first));
+        std::vector<at::Tensor> read{some.front().scale}, written;
+        for (auto const& p : some) {
+            read.insert(read.end(), {p.master, p.gradient, p.moment1, p.moment2});
+            written.insert(written.end(), {p.master, p.moment1, p.moment2, p.copy});
+        }
+        model::fused::run_on_sums("trireme::adamw", some.front().master, {read, written},
+                                  [&]<typename S>(S) { return program_of<S>(some); });
+    }
+}
+
 /// Updates a state that lies elsewhere than the gradient: it comes and goes through buffers beside
 /// the gradient. On a GPU this happens in the order of its stream, so the host sees the state once
 /// it has waited for something queued after this.
-void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1,
-                   at::Tensor const& moment2, kernels::AdamWStep const& step) {
+void update_staged(Part const& part) {
+    auto const& [master, gradient, moment1, moment2, copy, scale, step] = part;
     std::int64_t const chunk = std::min<std::int64_t>(parallel::budgets.staged, master.numel());
     at::Tensor const staging = at::empty({3, chunk}, gradient.options());
     for (std::int64_t at = 0; at < master.numel(); at += chunk) {
@@ -70,7 +113,9 @@ void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Ten
         at::Tensor const staged[] = {staging[0].narrow(0, 0, n), staging[1].narrow(0, 0, n),
                                      staging[2].narrow(0, 0, n)};
         for (std::size_t i = 0; i < 3; ++i) staged[i].copy_(state[i], true);
-        update(staged[0], gradient.narrow(0, at, n), staged[1], staged[2], step);
+        Part const here{staged[0], gradient.narrow(0, at, n), staged[1], staged[2], {}, scale,
+                        step};
+        parallel::composed(gradient) ? update_together({here}) : update_on_host(here);
         for (std::size_t i = 0; i < 3; ++i) state[i].copy_(staged[i], true);
     }
 }
@@ -111,9 +156,12 @@ void AdamW::follow(parallel::Unit const& unit, at::Tensor const& gradient_scale,
 
 void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::int64_t updates) {
     auto const t = static_cast<double>(updates + 1);
+    std::vector<Part> together;
     for (auto& unit : store_.units()) {
         if (!unit->moment1.defined()) continue;
         double const rate = learning_rate * rate_scale(section_, unit->name, layers_);
+        bool const composed = parallel::composed(unit->moment1),
+                   copies = composed && !offload_ && unit->has_own_copy();
         for (auto const& stretch : parallel::stretches(*unit, unit->begin, unit->end)) {
             auto const& spec = stretch.parameter->spec();
             if (!spec.trainable) continue;
@@ -128,11 +176,26 @@ void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::in
             auto const kept = [&](at::Tensor const& range) {
                 return range.narrow(0, stretch.at - unit->begin, stretch.count);
             };
-            (offload_ ? update_staged : update)(kept(unit->master), kept(unit->kept_gradient()),
-                                                kept(unit->moment1), kept(unit->moment2), step);
+            Part part{kept(unit->master),
+                      kept(unit->kept_gradient()),
+                      kept(unit->moment1),
+                      kept(unit->moment2),
+                      {},
+                      gradient_scale,
+                      step};
+            if (copies) part.copy = unit->compute.narrow(0, stretch.at, stretch.count);
+            if (offload_)
+                update_staged(part);
+            else if (composed)
+                together.push_back(std::move(part));
+            else
+                update_on_host(part);
         }
-        if (unit->average.defined()) follow(*unit, gradient_scale, updates);
+        unit->copied = copies;
     }
+    update_together(together);
+    for (auto& unit : store_.units())
+        if (unit->average.defined()) follow(*unit, gradient_scale, updates);
 }
 
 } // namespace trireme::framework::optimizer

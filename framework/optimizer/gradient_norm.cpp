@@ -8,6 +8,7 @@
 #include "cluster/gather.hpp"
 #include "data/json.hpp"
 #include "framework/kernels/adamw.hpp"
+#include "framework/model/fused.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/launches.hpp"
@@ -25,27 +26,22 @@ std::int64_t blocks_of(std::int64_t elements) {
 /// Float64 [blocks]: sums of squares of canonical blocks.
 at::Tensor squares(at::Tensor const& g) {
     std::int64_t const block = parallel::budgets.block;
-    if (!parallel::composed(g)) {
-        at::Tensor const sums = at::empty({blocks_of(g.numel())}, g.options().dtype(at::kDouble));
-        parallel::note_kernel("trireme::block_squares", {g}, {sums});
-        if (g.is_meta()) return sums; // shapes have no squares
-        auto* const out = sums.mutable_data_ptr<double>();
-        if (g.scalar_type() == at::kDouble)
-            kernels::block_squares(g.numel(), block, g.const_data_ptr<double>(), out);
-        else
-            kernels::block_squares(g.numel(), block, g.const_data_ptr<float>(), out);
+    at::Tensor const sums = at::empty({blocks_of(g.numel())}, g.options().dtype(at::kDouble));
+    auto* const out = g.is_meta() ? nullptr : sums.mutable_data_ptr<double>();
+    if (parallel::composed(g)) {
+        namespace fused = model::fused;
+        fused::run_on_sums("trireme::block_squares", g, {{g}, {sums}}, [&]<typename S>(S) {
+            return kernels::fused::BlockSquares<S>{g.numel(), block, fused::numbers<S>(g), out};
+        });
         return sums;
     }
-    std::int64_t const whole = g.numel() / block * block;
-    std::vector<at::Tensor> norms;
-    if (whole > 0)
-        norms.push_back(at::linalg_vector_norm(g.narrow(0, 0, whole).view({-1, block}), 2,
-                                               at::IntArrayRef{1}, false, at::kDouble));
-    if (whole < g.numel())
-        norms.push_back(at::linalg_vector_norm(g.narrow(0, whole, g.numel() - whole), 2,
-                                               std::nullopt, false, at::kDouble)
-                            .view({1}));
-    return at::cat(norms).square_();
+    parallel::note_kernel("trireme::block_squares", {g}, {sums});
+    if (g.is_meta()) return sums; // shapes have no squares
+    if (g.scalar_type() == at::kDouble)
+        kernels::block_squares(g.numel(), block, g.const_data_ptr<double>(), out);
+    else
+        kernels::block_squares(g.numel(), block, g.const_data_ptr<float>(), out);
+    return sums;
 }
 
 } // namespace

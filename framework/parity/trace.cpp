@@ -101,7 +101,8 @@ std::string kept_bytes(parallelize::ParallelModel const& model, weights::Kept wh
             [&](parallel::Run const& run, at::Tensor const& values) {
                 Header const header{static_cast<std::int64_t>(p), run.global, run.count};
                 bytes.append(reinterpret_cast<char const*>(&header), sizeof header);
-                bytes.append(static_cast<char const*>(values.const_data_ptr()), values.nbytes());
+                at::Tensor const here = values.cpu();
+                bytes.append(static_cast<char const*>(here.const_data_ptr()), here.nbytes());
             });
     }
     return bytes;

@@ -21,8 +21,10 @@ struct BlockProfile {
     double saved_layer = 0; ///< kept from a layer's forward to its backward pass
     double layer_extra = 0; ///< besides, at the most, while a layer's backward pass runs
     double head_extra = 0;  ///< besides, at the most, while the head's passes run
-    double boundary = 0;    ///< what travels between stages
-    double data = 0;        ///< ids and labels of two steps' micro-batch
+    /// the head adds its weight gradient where it belongs if its backward pass comes next
+    bool head_in_place = false;
+    double boundary = 0; ///< what travels between stages
+    double data = 0;     ///< ids and labels of two steps' micro-batch
     std::vector<std::int64_t> embeddings, layer, head, tied; ///< elements of each tensor of a unit
 };
 

@@ -29,7 +29,8 @@ inline Names const kProducts{"aten::mm",
                              "trireme::attention_forward",
                              "trireme::attention_backward",
                              "trireme::flash_forward",
-                             "trireme::flash_backward"};
+                             "trireme::flash_backward",
+                             "trireme::product_into"};
 /// Hand out memory or another view of it, and launch nothing.
 inline Names const kNoLaunch{"aten::empty",
                              "aten::empty_like",

@@ -12,7 +12,6 @@
 #include <optional>
 #include <string_view>
 
-#include "framework/model/flash.hpp"
 #include "framework/model/transformer_parts.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
@@ -168,7 +167,7 @@ void train_once(parallelize::ParallelModel& model, optimizer::AdamW& optimizer,
                      losses = step::gather_losses(own_losses, micro_batches, model.mesh()),
                      loss = optimizer::ordered_sum(losses),
                      // The host reads the update's scale, which a shape does not have.
-        scale = loss.is_meta()
+        scale = loss.is_meta() || norm.is_meta()
                     ? at::ones({}, at::kDouble)
                     : step::update_scale(loss, norm, 1.0, std::numeric_limits<double>::infinity());
     parallel::step_place = {"update"};
@@ -212,13 +211,11 @@ StepMemory count_memory(model::Config const& model, StepDescription const& step,
 
 StepMemory predict_memory(model::Config const& model, StepDescription const& step, int rank,
                           bool gpu) {
-    model::dry_flash = gpu;
+    DryGpu const dry(gpu);
     // Lets as many reductions wait as may: in a run the network decides how many do.
     constexpr int kLooks = 64;
     auto const world = parallel::make_dry_world(step.mesh, rank, {}, kLooks);
-    StepMemory const memory = count_memory(model, step, *world, at::kMeta);
-    model::dry_flash = false;
-    return memory;
+    return count_memory(model, step, *world, at::kMeta);
 }
 
 namespace {
@@ -274,6 +271,7 @@ BlockProfile profile_blocks(model::Config const& model, ProfileRequest const& r)
     profile.head_extra = std::max(most_at(memory, "forward", kLayers + 1),
                                   most_at(memory, "backward", kLayers + 1)) -
                          kLayers * profile.saved_layer;
+    profile.head_in_place = r.gpu;
     auto const& first = memory.moments.front().by_class;
     profile.data = static_cast<double>(first[static_cast<std::size_t>(MemoryClass::data)]);
     list_units(profile, model, r.tensor);

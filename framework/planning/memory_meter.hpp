@@ -6,7 +6,9 @@
 #include <functional>
 #include <vector>
 
+#include "framework/model/flash.hpp"
 #include "framework/planning/memory.hpp"
+#include "parallel/compute_path.hpp"
 
 namespace trireme::framework::planning {
 
@@ -33,5 +35,13 @@ class MemoryMeter {
 StepMemory count_memory(model::Config const& model, StepDescription const& step,
                         cluster::Communicator& world, at::Device device,
                         std::function<void()> const& ready = {});
+
+/// Makes this thread's dry runs those of a GPU for as long as it lives.
+struct DryGpu {
+    explicit DryGpu(bool gpu) { model::dry_flash = parallel::dry_gpu = gpu; }
+    ~DryGpu() { model::dry_flash = parallel::dry_gpu = false; }
+    DryGpu(DryGpu const&) = delete;
+    DryGpu& operator=(DryGpu const&) = delete;
+};
 
 } // namespace trireme::framework::planning

@@ -90,9 +90,13 @@ OwnMemory stage_memory(OwnLayout const& l, BlockProfile const& p, int stage, int
     memory.activations = flying * real(layers) * p.saved_layer +
                          (flying * real(chunks) - 1) * p.boundary +
                          std::max(p.layer_extra, last ? p.head_extra : 0);
-    // The head's weight gradient waits too where weight gradients are apart.
-    if (last && l.section.schedule == parallel::ScheduleKind::zero_bubble)
-        memory.activations += (flying - 1) * 4 * share_of(p.head, parts).elements;
+    // The head makes its weight gradient in the forward pass: in a buffer of each micro-batch where
+    // its backward pass does not come at once. Of them the profile may have one.
+    bool const waits = l.section.schedule == parallel::ScheduleKind::zero_bubble ||
+                       l.section.schedule == parallel::ScheduleKind::gpipe;
+    if (last && waits)
+        memory.activations += (flying - (p.head_in_place ? 0 : 1)) * 4 *
+                              (share_of(p.head, parts).elements + share_of(p.tied, parts).elements);
     memory.data = p.data * real(l.micro_steps);
     return memory;
 }

@@ -12,10 +12,8 @@
 #include <utility>
 
 #include "cluster/error.hpp"
-#include "framework/model/flash.hpp"
 #include "framework/planning/launch_rules.hpp"
 #include "framework/planning/memory_meter.hpp"
-#include "parallel/compute_path.hpp"
 #include "parallel/dry_world.hpp"
 #include "parallel/memory_class.hpp"
 
@@ -222,14 +220,6 @@ class Calls : public cluster::CallObserver {
     }
 };
 
-/// Makes this thread's dry runs those of a GPU for as long as it lives.
-struct DryGpu {
-    explicit DryGpu(bool gpu) { model::dry_flash = parallel::dry_gpu = gpu; }
-    ~DryGpu() { model::dry_flash = parallel::dry_gpu = false; }
-    DryGpu(DryGpu const&) = delete;
-    DryGpu& operator=(DryGpu const&) = delete;
-};
-
 } // namespace
 
 LaunchCounter::LaunchCounter(bool on_meta, StepWatcher* watcher)
@@ -270,8 +260,7 @@ std::vector<PlaceCost> step_cost(model::Config const& model, StepDescription con
         std::string const what = error.what_without_backtrace();
         throw cluster::InputError(fmt::format(
             "parallel.device: cuda: {} does not run without memory, so that it cannot be counted; "
-            "legal: cpu, or what flash attention computes (numerics.compute: bf16, "
-            "model.attention_dropout: 0, one pipeline stage, no capped scores)",
+            "legal: cpu",
             what.substr(0, what.find(": "))));
     }
     return counter->places();

@@ -36,15 +36,15 @@ std::size_t BatchSource::largest_batch() const {
     std::int64_t const tokens =
         std::min(micro_batches * full,
                  shape_.samples * set_.longest() + micro_batches * shape_.token_multiple);
-    std::int64_t of_token = model::kIdsOfAToken, of_sample = 1; // its offset
+    std::int64_t of_token = model::kIdsOfAToken, of_sample = 2; // its offset, twice
     for (auto const& column : set_.task().columns)
         (column.per == data::Per::token ? of_token : of_sample) +=
             column.width_for(std::ssize(set_.label_names()));
     if (data::has_token_weights(set_.task())) ++of_token;
     // Filling tokens count as a sample of the micro-batch, and there is one offset more than
-    // samples.
+    // samples, twice.
     std::int64_t const words =
-        of_token * tokens + of_sample * (shape_.samples + micro_batches) + micro_batches;
+        of_token * tokens + of_sample * (shape_.samples + micro_batches) + 2 * micro_batches;
     return static_cast<std::size_t>(words) * sizeof(std::int64_t);
 }
 

@@ -7,8 +7,6 @@
 
 #include "cluster/thread_communicator.hpp"
 #include "framework/kernels/cross_entropy.hpp"
-#include "framework/kernels/norm.hpp"
-#include "framework/kernels/rotary.hpp"
 #include "framework/model/composed.hpp"
 #include "framework/model/ops.hpp"
 #include "parallel/budgets.hpp"
@@ -50,35 +48,6 @@ TEST(Composed, DropoutMasksAreTheKernelsToTheBit) {
             EXPECT_TRUE(
                 factors[static_cast<std::int64_t>(r)].equal(at::tensor(expected, at::kDouble)))
                 << "row " << r;
-        }
-    }
-}
-
-TEST(Composed, NormsAndRotary) {
-    std::int64_t const rows = 70, width = 24; // more rows than the kernel sums in one part
-    at::Tensor const x = numbers({rows, width}, 0), dy = numbers({rows, width}, 1),
-                     w = numbers({width}, 2);
-    at::Tensor const y = at::empty_like(x), inverse = x.new_empty({rows}), dx = at::empty_like(x),
-                     dw = at::empty_like(w);
-    kernels::rms_norm_forward(rows, width, data(x), data(w), 1e-5, data(y), data(inverse));
-    kernels::rms_norm_backward(rows, width, data(dy), data(x), data(w), data(inverse), data(dx),
-                               data(dw));
-    auto const [y2, inverse2] = model::composed::rms_norm(x, w, 1e-5);
-    auto const [dx2, dw2] = model::composed::rms_norm_backward(dy, x, w, inverse2);
-    EXPECT_LT(difference(y, y2), kRounding);
-    EXPECT_LT(difference(dx, dx2), kRounding);
-    EXPECT_LT(difference(dw, dw2), 100 * kRounding); // sums of 70 rows
-
-    std::vector<std::int32_t> positions;
-    for (int i = 0; i < rows; ++i) positions.push_back(i * 5 % 31);
-    for (std::int64_t const turned : {8, 6}) {
-        at::Tensor const angles = numbers({31, turned / 2}, 3), c = angles.cos(), s = angles.sin();
-        for (int const direction : {1, -1}) {
-            kernels::apply_rotary(rows, 3, {8, turned}, positions.data(), data(c), data(s),
-                                  direction, data(x), data(y));
-            EXPECT_LT(difference(y, model::composed::apply_rotary(
-                                        x, 3, at::tensor(positions, at::kLong), c, s, direction)),
-                      kRounding);
         }
     }
 }
@@ -140,9 +109,10 @@ TEST(Composed, CrossEntropyOverTensorRanks) {
             std::int64_t const first = cuts[static_cast<std::size_t>(world.rank())],
                                end = cuts[static_cast<std::size_t>(world.rank()) + 1];
             at::Tensor const part = logits.narrow(1, first, end - first).clone();
-            auto const rows =
-                model::composed::cross_entropy(part, first, at::tensor(labels, at::kLong), true,
-                                               0.25, ranks > 1 ? &world : nullptr);
+            auto const rows = model::composed::CrossEntropy(
+                                  {part, first, at::tensor(labels, at::kLong), true, 0.25},
+                                  ranks > 1 ? &world : nullptr)
+                                  .finish();
             EXPECT_LT(difference(rows.loss, at::tensor(loss, at::kDouble)), kRounding);
             EXPECT_TRUE(rows.best.equal(at::tensor(best, at::kLong)));
             if (end > first) {
@@ -156,6 +126,7 @@ TEST(Composed, CrossEntropyOverTensorRanks) {
 /// head's weight in bf16.
 double error_of_head(std::int64_t logits_at_one_time) {
     parallel::budgets.logits = logits_at_one_time;
+    parallel::budgets.logits_on_gpu = 2 * logits_at_one_time; // bytes of bf16
     std::int64_t const rows = 512, width = 16, classes = 40;
     parallel::ParameterStore store({{.name = "head", .shape = {classes, width}, .unit = "head"}},
                                    {.compute = at::kBFloat16});

@@ -11,7 +11,7 @@
 #include <set>
 
 #include "cluster/error.hpp"
-#include "framework/kernels/cuda/adamw.hpp"
+#include "framework/kernels/fused/programs.hpp"
 
 namespace trireme::test::guarded {
 
@@ -88,22 +88,21 @@ void release(void* data) {
 
 namespace trireme::framework::kernels {
 
-// In the place of no_adamw.cpp: the arithmetic of the CPU's kernel, on memory that is opened for
-// it.
-template <typename T>
-bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient,
-                     T* moment1, T* moment2, void*) {
-    for (void const* data : {static_cast<void const*>(weight), static_cast<void const*>(gradient),
-                             static_cast<void const*>(moment1), static_cast<void const*>(moment2),
-                             static_cast<void const*>(step.gradient_scale)})
-        test::guarded::open(data);
-    adamw(n, step, weight, gradient, moment1, moment2);
+namespace fused {
+
+// In the place of no_fused.cpp: the same bodies, on memory that is opened for them.
+template <typename Program>
+bool launch(Program const& program, void*) {
+    program.each_pointer([](void const* data) {
+        if (data) test::guarded::open(data);
+    });
+    run_on_host(program);
     test::guarded::close_all();
     return true;
 }
-template bool adamw_on_device(std::int64_t, AdamWStep const&, float*, float const*, float*, float*,
-                              void*);
-template bool adamw_on_device(std::int64_t, AdamWStep const&, double*, double const*, double*,
-                              double*, void*);
+#define TRIREME_LAUNCH(...) template bool launch(__VA_ARGS__ const&, void*);
+TRIREME_FUSED_PROGRAMS(TRIREME_LAUNCH)
+
+} // namespace fused
 
 } // namespace trireme::framework::kernels

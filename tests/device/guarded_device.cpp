@@ -229,5 +229,8 @@ TensorPlace place_of(at::Tensor const& tensor) {
             "a collective is given pinned memory that a queued copy has yet to write");
     return {cluster::Device::host, nullptr};
 }
+void* stream_of(at::Tensor const&) {
+    return nullptr;
+}
 
 } // namespace trireme::parallel

@@ -98,7 +98,29 @@ void flash_backward(c10::OperatorHandle const&, torch::jit::Stack* stack) {
     torch::jit::push(*stack, q, k, v);
 }
 
+/// Products of bf16 in float32, which the CPU has not: mm and addmm with `out_dtype`, into `out`.
+void require_float_out(at::Tensor const& a, at::Tensor const& b, at::ScalarType dtype,
+                       at::Tensor const& out) {
+    FlashArguments::require(a.scalar_type() == at::kBFloat16 && b.scalar_type() == at::kBFloat16 &&
+                                dtype == at::kFloat && out.scalar_type() == at::kFloat,
+                            "a product of bf16 in float32");
+}
+at::Tensor& product(at::Tensor const& a, at::Tensor const& b, at::ScalarType dtype,
+                    at::Tensor& out) {
+    require_float_out(a, b, dtype, out);
+    return at::mm_out(out, a.to(dtype), b.to(dtype));
+}
+at::Tensor& added_product(at::Tensor const& sum, at::Tensor const& a, at::Tensor const& b,
+                          at::ScalarType dtype, at::Scalar const& beta, at::Scalar const& alpha,
+                          at::Tensor& out) {
+    require_float_out(a, b, dtype, out);
+    FlashArguments::require(sum.scalar_type() == at::kFloat, "a sum in float32");
+    return at::addmm_out(out, sum, a.to(dtype), b.to(dtype), beta, alpha);
+}
+
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
+    library.impl("mm.dtype_out", &product);
+    library.impl("addmm.dtype_out", &added_product);
     library.impl("_flash_attention_forward",
                  torch::CppFunction::makeFromBoxedFunction<&flash_forward>());
     library.impl("_flash_attention_backward",

@@ -10,10 +10,10 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <string_view>
 #include <unordered_map>
 
 #include "cluster/error.hpp"
-#include "framework/kernels/cuda/adamw.hpp"
 #include "parallel/tensor_place.hpp"
 #include "tests/standin/machine.hpp"
 
@@ -141,11 +141,21 @@ struct Observed : at::ObserverContext {
     std::vector<standin::Range> reads, writes;
 };
 
+/// A kernel of ours says by note_kernel what it reads and writes.
+bool is_ours(at::RecordFunction const& operation) {
+    return std::string_view(operation.name()).starts_with("trireme::");
+}
+
 std::unique_ptr<at::ObserverContext> before_operation(at::RecordFunction const& operation) {
     auto const* const effects = effects_of(operation);
-    if (!effects) return nullptr;
+    bool const ours = is_ours(operation);
+    if (!effects && !ours) return nullptr;
     auto observed = std::make_unique<Observed>();
     auto const inputs = operation.inputs();
+    if (ours) {
+        for (auto const& input : inputs) add_ranges(input, observed->reads);
+        return observed;
+    }
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         if (effects->inputs[i] == Effects::Of::write) add_ranges(inputs[i], observed->writes);
         if (effects->inputs[i] == Effects::Of::read) add_ranges(inputs[i], observed->reads);
@@ -156,9 +166,9 @@ std::unique_ptr<at::ObserverContext> before_operation(at::RecordFunction const& 
 void after_operation(at::RecordFunction const& operation, at::ObserverContext* context) {
     auto* const observed = static_cast<Observed*>(context);
     if (!observed) return;
-    auto const& made = effects_of(operation)->made;
+    auto const* const effects = effects_of(operation);
     for (std::size_t i = 0; i < operation.outputs().size(); ++i)
-        if (made[i]) add_ranges(operation.outputs()[i], observed->writes);
+        if (!effects || effects->made[i]) add_ranges(operation.outputs()[i], observed->writes);
     standin::computed(stream_of_rank, operation.name(), observed->reads, observed->writes);
 }
 
@@ -201,30 +211,8 @@ TensorPlace place_of(at::Tensor const& tensor) {
     return {cluster::Device::host, nullptr};
 }
 
-} // namespace trireme::parallel
-
-namespace trireme::framework::kernels {
-
-// In the place of no_adamw.cpp: the arithmetic of the CPU's kernel, in the place of the stream's.
-template <typename T>
-bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient,
-                     T* moment1, T* moment2, void* stream) {
-    auto const range = [n](T const* data) {
-        return standin::Range{data, static_cast<std::size_t>(n) * sizeof(T)};
-    };
-    standin::launch(stream, "AdamW",
-                    {{step.gradient_scale, sizeof(double)},
-                     range(gradient),
-                     range(weight),
-                     range(moment1),
-                     range(moment2)},
-                    {range(weight), range(moment1), range(moment2)},
-                    [=] { adamw(n, step, weight, gradient, moment1, moment2); });
-    return true;
+void* stream_of(at::Tensor const& tensor) {
+    return place_of(tensor).stream;
 }
-template bool adamw_on_device(std::int64_t, AdamWStep const&, float*, float const*, float*, float*,
-                              void*);
-template bool adamw_on_device(std::int64_t, AdamWStep const&, double*, double const*, double*,
-                              double*, void*);
 
-} // namespace trireme::framework::kernels
+} // namespace trireme::parallel

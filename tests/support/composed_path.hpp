@@ -4,8 +4,8 @@
 
 namespace trireme::test {
 
-/// While one is alive, everything is computed as on a GPU: by libtorch's operations and not by
-/// kernels of our own.
+/// While one is alive, everything is computed as on a GPU: by libtorch's operations and the bodies
+/// of the fused kernels, and not by the kernels of the CPU.
 class ComposedPath {
   public:
     ComposedPath() { parallel::composed_everywhere = true; }

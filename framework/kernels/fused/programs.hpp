@@ -29,8 +29,8 @@ namespace trireme::framework::kernels::fused {
     X(BlockSquares<float>)                                                                         \
     X(BlockSquares<double>)
 
-/// Queues a program on `stream` (a cudaStream_t), in one launch. False if the launch was refused.
-/// Defined in a GPU build (framework/kernels/cuda/fused.cu).
+/// Queues a program on `stream` (a cudaStream_t). False if the launch was refused, as a build
+/// without CUDA does (framework/kernels/cuda/no_fused.cpp). One launch.
 template <typename Program>
 bool launch(Program const& program, void* stream);
 
