@@ -18,7 +18,7 @@ def arguments_of():
         prog="trireme diverge", allow_abbrev=False, exit_on_error=False, add_help=False, formatter_class=Layout,
         usage="trireme diverge RUN [OPTION]...",
         description="Computes steps of a run in two ways, from one checkpoint, and finds the first step and the tensors in which they differ.",
-        epilog="Examples:\n  trireme diverge runs/reviews --from 0 --steps 4 --other-ranks 2 --set numerics.mode=bitwise\n"
+        epilog="Examples:\n  trireme diverge runs/reviews --from 0 --steps 4 --other-ranks 2 --set numerics.mode=bitwise --set numerics.threads=1\n"
                "  trireme diverge runs/reviews --other-program build-before/bin/trireme\n\n" + EXIT_STATUS)
     parser.add_argument("run", metavar="RUN", nargs="?", help=argparse.SUPPRESS)
     options = parser.add_argument_group("Options")

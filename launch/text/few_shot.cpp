@@ -148,6 +148,14 @@ std::vector<Labelled> tests_of(data::Dataset const& set, std::string const& name
     return tests;
 }
 
+/// Behind all shots.
+std::vector<ChoiceQuestion> questions_of(FewShot const& prompts,
+                                         std::vector<Labelled> const& tests) {
+    std::vector<ChoiceQuestion> questions;
+    for (auto const& test : tests) questions.push_back(prompts.question(test, prompts.shots()));
+    return questions;
+}
+
 } // namespace
 
 Json few_shot(Json const& request, std::string const& folder, Tokenizer const& tokenizer) {
@@ -167,9 +175,7 @@ Json few_shot(Json const& request, std::string const& folder, Tokenizer const& t
     check_whole(tests, name);
     ChoiceReader const reader = reader_for(request, folder, tokenizer);
     check_room(prompts, tests, reader);
-    std::vector<ChoiceQuestion> questions;
-    for (auto const& test : tests) questions.push_back(prompts.question(test, prompts.shots()));
-    return answer_of(questions, reader, set->label_names());
+    return answer_of(questions_of(prompts, tests), reader, set->label_names());
 }
 
 } // namespace trireme::launch::text

@@ -188,6 +188,7 @@ def main():
     # Fifty steps, after which the times of the ranks are told, and a step that is rolled back and left out.
     check_metrics(train(classes, "classification", 5) + train(numbers, "regression", 5) + train(sets, "multi-label", 5)
                   + train(entities, "token-classification", 5) + train(answers, "question-answering", 5)
+                  + train(generation, "generation", 5, "", "evaluation.generate=2", "evaluation.max_new_tokens=2")
                   + train(language, "language-modeling", 60, "step/gradient:0:9:nan", "data.train=[{name: a, weight: 3}, {name: b, weight: 1}]"))
     check_other_files(WORK / "run-classification", [(verify("llama", "language", [[5, 9, 2], [7, 3]]), "language-modeling"),
                                                     (verify("bert", "classes", [0, 1]), "classification")])
