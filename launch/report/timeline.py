@@ -2,7 +2,7 @@
 from matplotlib.patches import Patch, Rectangle
 
 from report.colours import LINES, SERIES
-from report.numbers import one_line
+from report.numbers import LARGEST, one_line
 from report.pictures import INK, SURFACE, label, new_figure, spare, ticks
 
 GROUND = LINES["grid"][0]
@@ -35,7 +35,10 @@ def name_bar(axes, row, span, pixels, ink):
 def timeline(block):
     """(figure, its numbers as a table, notes) of a block of the schema."""
     notes = []
-    rows, spans = block["rows"][:MOST_ROWS], [s for s in block["spans"] if s["row"] < MOST_ROWS]
+    rows, placed = block["rows"][:MOST_ROWS], [s for s in block["spans"] if s["row"] < MOST_ROWS]
+    spans = [s for s in placed if abs(s["begin"]) < LARGEST and abs(s["end"]) < LARGEST]
+    if len(spans) < len(placed):
+        notes.append(f"{len(placed) - len(spans):,} bars are not shown: their times are too large to draw.")
     if len(rows) < len(block["rows"]):
         notes.append(f"The picture shows the first {len(rows)} of {len(block['rows']):,} rows.")
     if len(spans) > MOST_SPANS:
