@@ -8,8 +8,8 @@ namespace trireme::cluster {
 
 /// Seconds this thread has spent in Work::wait so far. Local.
 double seconds_waited();
-/// The same by name of the group that was waited for. Local; grows when a group is first waited
-/// for.
+/// Seconds in Work::wait by name of the group that was waited for. Local; grows when a group is
+/// first waited for.
 std::map<std::string, double> const& seconds_waited_by_group();
 
 /// Counts what calls of this thread have moved, so that a wait gives up its core only while nothing

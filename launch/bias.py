@@ -15,7 +15,7 @@ from bias.swaps import read_swaps
 from report import page, schema
 from report.command import EXIT_STATUS, Layout, Output, deliver, parse, refuse
 from report.numbers import one_line
-from rerun.options import whole
+from report.options import check_page, number, whole
 
 
 def arguments_of():
@@ -57,23 +57,10 @@ def arguments_of():
     return given
 
 
-def number(name, text, least):
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not least <= value < float("inf"):
-        refuse(f"{name}: {text}: legal: a number >= {least:g}")
-    return value
-
-
 def check(given):
     if not given.model:
         refuse("MODEL: missing; legal: a Hugging Face folder")
-    if not given.output.endswith(".html"):
-        refuse(f"--output: {given.output}: legal: a name that ends in .html")
-    if given.json == given.output:
-        refuse(f"--json: {given.json}: legal: another file than --output")
+    check_page(given.output, given.json)
     if not (given.swaps or given.pairs or given.groups):
         refuse("--swaps, --pairs, --groups: missing; legal: one of them or more")
     if not given.input and (given.swaps or given.groups):

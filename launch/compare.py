@@ -7,6 +7,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it
 
 from report import compare, page, schema
 from report.command import EXIT_STATUS, Layout, Output, deliver, parse, refuse
+from report.options import check_page
 
 MOST_RUNS = 24  # as many as a picture tells apart
 
@@ -24,8 +25,7 @@ def arguments_of():
              options.add_argument("--force", action="store_true", help="replace the file of --output")]
     options.add_argument("-h", "--help", action="help", help="show this help")
     given = parse(parser, taken, ["--output"])
-    if not given.output.endswith(".html"):
-        refuse(f"--output: {given.output}: legal: a name that ends in .html")
+    check_page(given.output)
     if not 2 <= len(given.runs) <= MOST_RUNS:
         refuse(f"RUN: {len(given.runs)} given; legal: 2 to {MOST_RUNS} folders of runs")
     twice = next((run for run in given.runs if given.runs.count(run) > 1), None)

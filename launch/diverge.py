@@ -8,8 +8,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it
 
 from experiment.program import trireme
 from report.command import EXIT_STATUS, Layout, parse, refuse
+from report.options import share, whole
 from rerun import arm, bisect, tensors
-from rerun.options import config_of, launcher, share, whole, work
+from rerun.options import config_of, launcher, work
 
 MOST = 20  # steps, where nobody says
 

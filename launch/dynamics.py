@@ -8,6 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it
 from dynamics import document, measures, records, split
 from report import page, schema
 from report.command import EXIT_STATUS, Layout, Output, deliver, parse, refuse
+from report.options import check_page
 
 SHARE = 0.05
 
@@ -30,8 +31,7 @@ def arguments_of():
     given = parse(parser, taken, ["--output"])
     if not given.run:
         refuse("RUN: missing; legal: folder of a run with train.dynamics: true")
-    if not given.output.endswith(".html"):
-        refuse(f"--output: {given.output}: legal: a name that ends in .html")
+    check_page(given.output)
     return given
 
 

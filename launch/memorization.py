@@ -13,7 +13,7 @@ from memorization import document, measure, probes
 from memorization.model import Decoder
 from report import page, schema
 from report.command import EXIT_STATUS, Layout, Output, deliver, parse, refuse
-from rerun.options import share, whole
+from report.options import check_page, share, whole
 
 PREFIX = SUFFIX = 50  # tokens, as Carlini et al. 2023
 SAMPLES, CANDIDATES = 1000, 1000
@@ -59,10 +59,7 @@ def arguments_of():
 def check(given):
     if not given.model:
         refuse("MODEL: missing; legal: a Hugging Face folder of a decoder")
-    if not given.output.endswith(".html"):
-        refuse(f"--output: {given.output}: legal: a name that ends in .html")
-    if given.json == given.output:
-        refuse(f"--json: {given.json}: legal: another file than --output")
+    check_page(given.output, given.json)
     if not (given.canaries or given.input):
         refuse("--canaries, --input: missing; legal: one of them, or both")
     if given.held_out and not given.input:

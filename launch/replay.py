@@ -9,8 +9,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it
 from experiment.log import events_of, of_kind
 from experiment.program import trireme
 from report.command import EXIT_STATUS, Layout, parse, refuse
+from report.options import share, whole
 from rerun import arm, tensors
-from rerun.options import config_of, launcher, share, whole, work
+from rerun.options import config_of, launcher, work
 
 COMPARED = ("loss", "gradient_norm", "learning_rate", "samples", "tokens")
 MOST = 20  # steps, where the run has no later checkpoint to compare with

@@ -7,6 +7,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it
 
 from report import attributions, beside, evaluation, page, plan, reading, run, schema
 from report.command import EXIT_STATUS, Layout, Output, deliver, parse, refuse
+from report.options import check_page
 
 
 def parser_of():
@@ -60,8 +61,7 @@ def check_together(given):
 def arguments_of():
     parser, taken = parser_of()
     given = parse(parser, taken, ["--output"])
-    if not given.output.endswith(".html"):
-        refuse(f"--output: {given.output}: legal: a name that ends in .html")
+    check_page(given.output)
     check_together(given)
     return given
 

@@ -15,7 +15,7 @@ struct CompletedPrompt {
     std::vector<std::int32_t> prompt, completion, reference;
 };
 
-/// The same as texts, and how good the completion is.
+/// A completed prompt as texts, and how good its completion is.
 struct ScoredCompletion {
     std::string prompt, completion, reference;
     CompletionScores scores;

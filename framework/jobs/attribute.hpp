@@ -65,7 +65,7 @@ struct Attribution {
     double error() const;
 };
 
-/// What a language model makes of one token of a text, given those before it.
+/// Records how well a language model foresees one token of a text from those before it.
 struct TokenLoss {
     double loss = 0;            ///< -log of the probability of the token, in nats
     std::int64_t rank = 0;      ///< tokens that were likelier

@@ -90,7 +90,7 @@ class ChunkedLoss {
                 end(now);
                 continue;
             }
-            // What ranks tell each other of a chunk travels behind the product of the next.
+            // Ranks exchange the numbers of a chunk while the next chunk is multiplied.
             if (before) end(*before);
             before = std::move(now);
         }

@@ -134,7 +134,7 @@ variable_list turn(at::Tensor const& queries, at::Tensor const& keys, std::int64
                    RotaryTable const& table, Pass const& pass, int direction) {
     at::Tensor const q = queries.contiguous(), k = keys.contiguous(), q_out = at::empty_like(q),
                      k_out = at::empty_like(k), ids = on_device_of(pass, rows_of(table, pass));
-    // Of the tables the rows of the tokens are read.
+    // Bytes are counted by what is read: one row of the table for each token.
     std::int64_t const half = table.cosine.size(1);
     at::Tensor const read = table.cosine.narrow(0, 0, std::min(q.size(0), table.cosine.size(0)));
     fused::run("trireme::rotary", q, {{q, k, ids, read, read}, {q_out, k_out}}, [&]<typename T>(T) {

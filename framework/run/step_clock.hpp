@@ -79,7 +79,7 @@ class StepClock : public parallel::PlaceObserver {
 struct JobStepTimes {
     StepTimes mean, most;
 };
-/// The same on every rank. Collective over `world`.
+/// Returns equal times on every rank. Collective over `world`.
 JobStepTimes gather_step_times(cluster::Communicator& world, StepTimes const& own);
 
 } // namespace trireme::framework::run

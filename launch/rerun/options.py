@@ -1,24 +1,8 @@
-"""Options that `trireme replay` and `trireme diverge` share, and numbers among their values."""
+"""Options that `trireme replay` and `trireme diverge` share."""
 import os
 import pathlib
 
 from report.command import refuse
-
-
-def whole(name, text, least=1):
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < least:
-        refuse(f"{name}: {text}: legal: a whole number, {least} or more")
-    return int(text)
-
-
-def share(name, text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1:
-        refuse(f"{name}: {text}: legal: a number >= 0 and < 1")
-    return value
 
 
 def config_of(run):

@@ -13,6 +13,7 @@ import sys
 import unittest
 
 from report_support import ROOT, WORK, Reader, report, run_tests
+from word_tokenizer import tokenizer
 
 TRIREME = os.path.abspath(sys.argv.pop(3))  # unittest reads what follows
 GOLDEN = json.loads((ROOT / "tests/golden/attributions.json").read_text())
@@ -38,17 +39,6 @@ optimizer: {{learning_rate: 2e-3}}
 train: {{epochs: 8}}
 guard: {{sensitivity: off, overfitting: off}}
 """
-
-
-def tokenizer(known):
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *known]
-    special = [{"id": i, "content": name, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-               for i, name in enumerate(names[:5])]
-    pieces = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}}]
-    words = {name: {"id": name, "ids": [names.index(name)], "tokens": [name]} for name in ("[CLS]", "[SEP]")}
-    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": special, "normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"},
-            "post_processor": {"type": "TemplateProcessing", "single": pieces, "pair": pieces, "special_tokens": words}, "decoder": None,
-            "model": {"type": "WordLevel", "unk_token": "[UNK]", "vocab": {name: i for i, name in enumerate(names)}}}
 
 
 def made_up(seed, rows):

@@ -5,21 +5,9 @@ import subprocess
 import sys
 
 from report_support import WORK
+from word_tokenizer import SPECIAL, tokenizer
 
 TRIREME = os.path.abspath(sys.argv[3])
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-
-
-def tokenizer(words):
-    names = [*SPECIAL, *words]
-    special = [{"id": i, "content": name, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-               for i, name in enumerate(SPECIAL)]
-    pieces = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}}]
-    ids = {name: {"id": name, "ids": [names.index(name)], "tokens": [name]} for name in ("[CLS]", "[SEP]")}
-    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": special, "normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"},
-            "post_processor": {"type": "TemplateProcessing", "single": pieces, "pair": pieces, "special_tokens": ids}, "decoder": None,
-            "model": {"type": "WordLevel", "unk_token": "[UNK]", "vocab": {name: i for i, name in enumerate(names)}}}
-
 
 def encoder(words):
     return {"model_type": "bert", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,

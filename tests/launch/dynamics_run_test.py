@@ -11,6 +11,7 @@ import sys
 import unittest
 
 from report_support import WORK, run_tests
+from word_tokenizer import SPECIAL, tokenizer
 
 from dynamics import measures, records, split
 
@@ -19,17 +20,6 @@ GOOD, BAD = ["fine", "great", "lovely", "warm", "wise", "witty"], ["awful", "bla
 PLAIN = ["actor", "and", "camera", "film", "it", "music", "plot", "scene", "the", "was"]
 ROWS, FLIPPED, SEEDS = 800, 0.05, (1, 2, 3)
 LEAST = 0.6  # of the flipped labels, in the worst decile
-
-
-def tokenizer():
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *GOOD, *BAD, *PLAIN]
-    special = [{"id": i, "content": name, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-               for i, name in enumerate(names[:4])]
-    pieces = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}}]
-    words = {name: {"id": name, "ids": [names.index(name)], "tokens": [name]} for name in ("[CLS]", "[SEP]")}
-    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": special, "normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"},
-            "post_processor": {"type": "TemplateProcessing", "single": pieces, "pair": pieces, "special_tokens": words}, "decoder": None,
-            "model": {"type": "WordLevel", "unk_token": "[UNK]", "vocab": {name: i for i, name in enumerate(names)}}}
 
 
 MODEL = {"model_type": "bert", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 26,
@@ -75,7 +65,7 @@ class Dynamics(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         (WORK / "model").mkdir()
-        (WORK / "model/tokenizer.json").write_text(json.dumps(tokenizer()))
+        (WORK / "model/tokenizer.json").write_text(json.dumps(tokenizer([*GOOD, *BAD, *PLAIN], SPECIAL[:4])))
         (WORK / "model/tokenizer_config.json").write_text("{}")
         (WORK / "model/config.json").write_text(json.dumps(MODEL))
         cls.flipped = {}
