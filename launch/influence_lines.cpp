@@ -24,22 +24,25 @@ Json sample_line(data::Dataset const& set, std::int64_t sample, float similarity
 }
 
 /// The `most` samples with the highest and the lowest similarities, the strongest first; only those
-/// above zero help, and only those below harm.
-Json strongest(std::span<float const> of_samples, std::int64_t most, data::Dataset const& set,
-               TextService& service) {
+/// above zero help, and only those below harm. `cosines` stand beside them unless there are none.
+Json strongest(std::span<float const> of_samples, std::span<float const> cosines, std::int64_t most,
+               data::Dataset const& set, TextService& service) {
     std::vector<std::int64_t> order(of_samples.size());
     std::iota(order.begin(), order.end(), 0);
     auto const similarity = [&](std::int64_t i) { return of_samples[static_cast<std::size_t>(i)]; };
     std::ranges::stable_sort(order, std::greater(), similarity);
+    auto const line_of = [&](std::int64_t i) {
+        Json line = sample_line(set, i, similarity(i), service);
+        if (!cosines.empty()) line["cosine"] = cosines[static_cast<std::size_t>(i)];
+        return line;
+    };
     Json found{{"helpful", Json::array()}, {"harmful", Json::array()}};
     auto const count = std::min<std::int64_t>(most, std::ssize(order));
     for (std::int64_t k = 0; k < count; ++k) {
         auto const best = order[static_cast<std::size_t>(k)],
                    worst = order[order.size() - 1 - static_cast<std::size_t>(k)];
-        if (similarity(best) > 0)
-            found["helpful"].push_back(sample_line(set, best, similarity(best), service));
-        if (similarity(worst) < 0)
-            found["harmful"].push_back(sample_line(set, worst, similarity(worst), service));
+        if (similarity(best) > 0) found["helpful"].push_back(line_of(best));
+        if (similarity(worst) < 0) found["harmful"].push_back(line_of(worst));
     }
     return found;
 }
@@ -57,9 +60,11 @@ void add_influence(AttributionRequest const& r,
     auto const samples = static_cast<std::size_t>(set.size());
     for (std::size_t i = 0; i < lines.size(); ++i) {
         auto const row = [&](std::vector<float> const& all) {
-            return strongest(std::span(all).subspan(i * samples, samples), r.top, set, *service);
+            return std::span(all).subspan(i * samples, samples);
         };
-        lines[i]["influence"] = {{"head", row(found.head)}, {"projected", row(found.projected)}};
+        lines[i]["influence"] = {{"head", strongest(row(found.head), {}, r.top, set, *service)},
+                                 {"projected", strongest(row(found.influence), row(found.cosine),
+                                                         r.top, set, *service)}};
     }
 }
 

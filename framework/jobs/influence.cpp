@@ -12,7 +12,6 @@
 
 #include "cluster/error.hpp"
 #include "cluster/gather_values.hpp"
-#include "cluster/philox.hpp"
 #include "cluster/topology.hpp"
 #include "data/manifest.hpp"
 #include "data/memory_dataset.hpp"
@@ -22,54 +21,14 @@
 #include "framework/inputs/model_config.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "framework/pretrained/weights.hpp"
+#include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework::jobs {
 
 namespace {
 
-constexpr std::uint64_t kProjection = 0x70726f6a656374; ///< key of the draws
-constexpr std::int64_t kTold = 64;                      ///< samples between words of progress
-
-/// The gradient of one sample, of length 1.
-struct Direction {
-    std::vector<float> head, projected;
-};
-
-void normalize(std::vector<float>& values) {
-    double square = 0;
-    for (auto const x : values) square += static_cast<double>(x) * static_cast<double>(x);
-    double const factor = square > 0 ? 1 / std::sqrt(square) : 0;
-    for (auto& x : values) x = static_cast<float>(static_cast<double>(x) * factor);
-}
-
-float product(std::vector<float> const& a, std::vector<float> const& b) {
-    double sum = 0;
-    for (std::size_t i = 0; i < a.size(); ++i)
-        sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-    return static_cast<float>(sum);
-}
-
-/// A number of the projection for each element of all gradients, and its sign: a function of the
-/// element's place in the order of parameters.
-class Projection {
-  public:
-    explicit Projection(std::int64_t elements) {
-        drawn_.reserve(static_cast<std::size_t>(elements) + 4);
-        for (std::uint64_t block = 0; std::ssize(drawn_) < elements; ++block)
-            for (auto const word : cluster::philox(kProjection, block, 0)) drawn_.push_back(word);
-    }
-    /// Adds the projection of elements first, first + 1, ...
-    void add(std::span<float const> values, std::int64_t first, std::vector<float>& to) const {
-        auto const* const word = drawn_.data() + first;
-        for (std::size_t i = 0; i < values.size(); ++i) {
-            auto& sum = to[word[i] % static_cast<std::uint32_t>(kProjected)];
-            sum += word[i] >> 31U ? values[i] : -values[i];
-        }
-    }
-
-  private:
-    std::vector<std::uint32_t> drawn_;
-};
+constexpr std::int64_t kTold = 64;    ///< samples between words of progress
+constexpr std::int64_t kAtOnce = 512; ///< projected gradients that are made float64 together
 
 config::Config settings_of(InfluenceJob const& job) {
     auto config =
@@ -201,6 +160,62 @@ std::vector<float> in_order(std::vector<std::vector<float>> const& of_ranks, std
 
 } // namespace
 
+namespace {
+
+/// Projected gradients, one after another.
+struct Rows {
+    std::vector<float> values;
+
+    void add(Direction const& one) {
+        values.insert(values.end(), one.projected.begin(), one.projected.end());
+    }
+    std::int64_t count() const { return std::ssize(values) / kProjected; }
+    /// Rows from `first`, at most kAtOnce: [n, kProjected], float64
+    at::Tensor block(std::int64_t first) const {
+        auto const n = std::min(kAtOnce, count() - first);
+        return at::from_blob(const_cast<float*>(values.data()) + first * kProjected,
+                             {n, kProjected}, at::kFloat)
+            .to(at::kDouble);
+    }
+};
+
+/// Factor L of the mean outer product L L' of the gradients of all ranks, damped. Collective.
+at::Tensor factor_of(Rows const& mine, std::int64_t samples, cluster::Communicator& world) {
+    at::Tensor sum = at::zeros({kProjected, kProjected}, at::kDouble);
+    for (std::int64_t first = 0; first < mine.count(); first += kAtOnce) {
+        at::Tensor const rows = mine.block(first);
+        sum.addmm_(rows.t(), rows);
+    }
+    world.all_reduce(parallel::buffer_of(sum), cluster::ReduceOp::sum, "influence/metric").wait();
+    sum /= static_cast<double>(std::max<std::int64_t>(1, samples));
+    sum.diagonal().add_(kDamping * sum.trace().item<double>() / static_cast<double>(kProjected));
+    return at::linalg_cholesky(sum);
+}
+
+/// L^-1 of each row, of length 1.
+at::Tensor whitened(at::Tensor const& factor, at::Tensor const& rows) {
+    at::Tensor const found = at::linalg_solve_triangular(factor, rows.t(), false).t();
+    return found / found.norm(2, 1, true).clamp_min(1e-300);
+}
+
+/// Cosines in the metric, [samples, texts].
+std::vector<float> influences_of(Rows const& texts, Rows const& mine, at::Tensor const& factor) {
+    std::vector<float> found;
+    if (texts.count() == 0) return found;
+    std::vector<at::Tensor> parts;
+    for (std::int64_t first = 0; first < texts.count(); first += kAtOnce)
+        parts.push_back(whitened(factor, texts.block(first)));
+    at::Tensor const wanted = at::cat(parts).t();
+    for (std::int64_t first = 0; first < mine.count(); first += kAtOnce) {
+        at::Tensor const part = at::mm(whitened(factor, mine.block(first)), wanted).to(at::kFloat);
+        auto const* const values = part.const_data_ptr<float>();
+        found.insert(found.end(), values, values + part.numel());
+    }
+    return found;
+}
+
+} // namespace
+
 Similarities Influences::similarities(
     std::vector<AttributedText> const& texts, std::vector<std::int32_t> const& labels,
     std::function<void(std::int64_t done, std::int64_t all)> const& progress) const {
@@ -208,22 +223,27 @@ Similarities Influences::similarities(
     auto& world = state.mesh.world();
     auto const own = samples_of(texts, labels, state.model);
     std::vector<Direction> wanted;
+    Rows of_texts, of_samples;
     for (std::int64_t i = 0; i < own->size(); ++i)
-        wanted.push_back(state.direction(own->read({i}, 1)));
+        of_texts.add(wanted.emplace_back(state.direction(own->read({i}, 1))));
     Similarities mine;
     for (std::int64_t i = world.rank(); i < state.set->size(); i += world.size()) {
         auto const direction = state.direction(state.set->read({i}, 1));
+        of_samples.add(direction);
         for (auto const& one : wanted) {
             mine.head.push_back(product(one.head, direction.head));
-            mine.projected.push_back(product(one.projected, direction.projected));
+            mine.cosine.push_back(product(one.projected, direction.projected));
         }
         if (world.rank() == 0 && i / world.size() % kTold == 0) progress(i, state.set->size());
     }
+    mine.influence =
+        influences_of(of_texts, of_samples, factor_of(of_samples, state.set->size(), world));
     auto const all = [&](std::vector<float> const& part, char const* name) {
         return in_order(cluster::all_gather_values(world, part, name), texts.size(),
                         static_cast<std::size_t>(state.set->size()));
     };
-    return {all(mine.head, "influence/head"), all(mine.projected, "influence/projected")};
+    return {all(mine.head, "influence/head"), all(mine.cosine, "influence/cosine"),
+            all(mine.influence, "influence/influence")};
 }
 
 } // namespace trireme::framework::jobs

@@ -4,10 +4,14 @@
 // TracIn (Pruthi et al., "Estimating Training Data Influence by Tracing Gradient Descent", NeurIPS
 // 2020) sums inner products of gradients over checkpoints; here there is one, the model itself, and
 // the gradients are normalized, as LESS does (Xia et al., ICML 2024), since the longest ones belong
-// to outliers. They are compared twice: those of the last layer, exactly (TracIn's section 4), and
-// those of all parameters by random projection, a count sketch (Charikar, Chen and Farach-Colton
-// 2002; Weinberger et al. 2009), whose inner products are right on the mean and miss by about
-// 1 / sqrt(kProjected).
+// to outliers. Those of the last layer are compared exactly (TracIn's section 4), those of all
+// parameters by random projection.
+//
+// What all gradients have in common, as what moves a whole class, hides what two samples share. The
+// inverse of the gradients' mean outer product takes it out, which is an influence function (Koh
+// and Liang, ICML 2017) on projected gradients (TRAK, Park et al., ICML 2023); dividing by the
+// lengths in that metric makes it a cosine (l-RelatIF, Barshan et al., AISTATS 2020). TRAK takes
+// the gradient of log(p / (1 - p)) for that of log p; the two point the same way.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -18,19 +22,23 @@
 #include "cluster/communicator.hpp"
 #include "data/loader.hpp"
 #include "framework/jobs/attribute.hpp"
+#include "framework/jobs/gradient_direction.hpp"
 
 namespace trireme::framework::jobs {
 
-inline constexpr std::int64_t kProjected = 4096; ///< numbers of a projected gradient
+/// Share of the mean eigenvalue of the mean outer product that is added to all of them (Grosse et
+/// al., "Studying Large Language Model Generalization with Influence Functions", 2023).
+inline constexpr double kDamping = 0.1;
 
 struct InfluenceJob {
     std::string model, data, split = "train";
     std::vector<std::string> set; ///< "numerics.compute=fp64"
 };
 
-/// Cosines of the gradients of texts with those of all samples: [texts, samples], row after row.
+/// Of the gradients of texts with those of all samples, [texts, samples], row after row: cosines
+/// for the last layer, and for all parameters; and cosines in the metric of influence.
 struct Similarities {
-    std::vector<float> head, projected;
+    std::vector<float> head, cosine, influence;
 };
 
 class Influences {

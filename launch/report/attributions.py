@@ -21,7 +21,8 @@ DELETION = ("A fifth of the tokens, special ones aside, is taken out of a text: 
             "draws. Attributions that tell something have the larger fall (comprehensiveness, DeYoung et al. 2020).")
 INFLUENCE = ("Similarity is the cosine of the gradients of two losses, that of the text with the label that is explained and that of a training sample: the "
              "higher, the more a training step on the sample lowers the loss of the text (TracIn, Pruthi et al. 2020, with one checkpoint; normalized as in "
-             "LESS, Xia et al. 2024). Gradients are those of the last layer, or of all parameters, projected at random to 4,096 numbers.")
+             "LESS, Xia et al. 2024). Gradients are those of the last layer; or of all parameters, projected at random to 2,048 numbers, and there in the "
+             "metric of the inverse of the gradients' mean outer product, which takes out what all samples share (TRAK, Park et al. 2023; Barshan et al. 2020).")
 KINDS = (("projected", "all parameters, projected"), ("head", "last layer"))
 LOSS = ("The loss of a token is -log of its probability given all before it, in nats; of a text, the mean. The likeliest token is the one that the model "
         "had expected most.")
