@@ -109,9 +109,9 @@ void check_base(AttributedModel const& tuned, AttributedModel const& base) {
 }
 
 void check_influence(AttributionRequest const& r, AttributedModel const& model) {
-    if (model.task().kind == data::TaskKind::classification) return;
+    if (model.task().kind == data::TaskKind::classification || model.is_language_model()) return;
     throw cluster::InputError(
-        fmt::format("--influence: {}: legal with a model of classification; {} is one of {}",
+        fmt::format("--influence: {}: legal with a classifier or a language model; {} is one of {}",
                     r.influence, model.folder(), model.task().name));
 }
 
@@ -190,11 +190,11 @@ Json head_of(AttributionRequest const& r, Models const& models, std::string cons
     auto& names = head["models"] = Json::array({r.model});
     if (models.base) names.push_back(r.base);
     head["task"] = models.tuned.task().name;
+    if (!r.influence.empty()) head["influence"] = {{"data", r.influence}, {"split", r.split}};
     if (models.tuned.is_language_model()) return head;
     head["labels"] = models.tuned.labels();
     head["method"] = r.method;
     head["baseline"] = baseline;
-    if (!r.influence.empty()) head["influence"] = {{"data", r.influence}, {"split", r.split}};
     if (r.method == kIntegrated) {
         head["steps"] = r.job.steps == 0 ? Json("doubled") : Json(r.job.steps);
         head["tolerance"] = r.job.tolerance;
@@ -258,6 +258,7 @@ int attribute(AttributionRequest& r, TextService* service, cluster::Communicator
     std::string const baseline = choose_baseline(r);
     if (!r.base.empty()) check_base(r.model, r.base);
     Models models{{r.model, r.job, world}, std::nullopt};
+    r.language_model = models.tuned.is_language_model();
     complete(models, r, world);
     Found found = explain_all(models, texts, world);
     if (!r.influence.empty())

@@ -86,8 +86,8 @@ po::options_description options_of(AttributionRequest& r) {
          "what stands for no text: mask, pad (rows of these tokens), mean (row of the token "
          "table), zero; auto: the first of mask, pad, mean that there is")
         ("influence", word(&r.influence, "DATA"),
-         "data that MODEL, a classifier, was trained with: name the samples that helped and harmed "
-         "the prediction most")
+         "data that MODEL, a classifier or a language model, was trained with: name the samples "
+         "that helped and harmed the prediction most")
         ("split", word(&r.split, "NAME")->default_value("train"), "split of that data")
         ("top", word(&r.top, "N")->default_value(5), "training samples that are named of each kind")
         ("tokens-per-micro-batch", word(&r.job.tokens_per_micro_batch, "N")->default_value(2048),

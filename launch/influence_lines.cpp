@@ -53,7 +53,8 @@ void add_influence(AttributionRequest const& r,
                    std::vector<framework::jobs::AttributedText> const& texts,
                    std::vector<std::int32_t> const& targets, std::vector<Json>& lines,
                    TextService* service, cluster::Communicator& world) {
-    framework::jobs::Influences const influences({r.model, r.influence, r.split, r.job.set}, world);
+    framework::jobs::Influences const influences(
+        {r.model, r.influence, r.split, r.job.set, r.language_model}, world);
     auto const found = influences.similarities(texts, targets, ShownProgress("compared"));
     if (world.rank() != 0) return;
     auto const& set = influences.set();
@@ -62,9 +63,11 @@ void add_influence(AttributionRequest const& r,
         auto const row = [&](std::vector<float> const& all) {
             return std::span(all).subspan(i * samples, samples);
         };
-        lines[i]["influence"] = {{"head", strongest(row(found.head), {}, r.top, set, *service)},
-                                 {"projected", strongest(row(found.influence), row(found.cosine),
-                                                         r.top, set, *service)}};
+        auto& influence = lines[i]["influence"] = Json::object();
+        if (!r.language_model)
+            influence["head"] = strongest(row(found.head), {}, r.top, set, *service);
+        influence["projected"] =
+            strongest(row(found.influence), row(found.cosine), r.top, set, *service);
     }
 }
 

@@ -9,9 +9,10 @@
 
 namespace trireme::launch {
 
-/// Adds "influence" to each line: {"head", "projected"}, each with "helpful" and "harmful", lists
-/// of samples whose similarity is highest, or lowest. `texts` are those of the lines, on every
-/// rank; `lines` and `service` are those of rank 0. Collective over `world`. Throws InputError.
+/// Adds "influence" to each line: {"head", "projected"}, of a language model "projected" alone,
+/// each with "helpful" and "harmful", lists of samples whose similarity is highest, or lowest.
+/// `texts` are those of the lines, on every rank; `lines` and `service` are those of rank 0.
+/// Collective over `world`. Throws InputError.
 void add_influence(AttributionRequest const& r,
                    std::vector<framework::jobs::AttributedText> const& texts,
                    std::vector<std::int32_t> const& targets,

@@ -30,10 +30,9 @@ namespace {
 constexpr std::int64_t kTold = 64;    ///< samples between words of progress
 constexpr std::int64_t kAtOnce = 512; ///< projected gradients that are made float64 together
 
-config::Config settings_of(InfluenceJob const& job) {
+config::Config settings_of(InfluenceJob const& job, std::string const& task) {
     auto config =
-        config::layout_config("trireme attribute", {"numerics.compute"}, job.set, job.model,
-                              data::schema_of(data::TaskKind::classification).name);
+        config::layout_config("trireme attribute", {"numerics.compute"}, job.set, job.model, task);
     config.numerics.mode = parallelize::NumericsMode::bitwise; // micro-batches apart
     config.data.path = job.data;
     return config;
@@ -41,9 +40,13 @@ config::Config settings_of(InfluenceJob const& job) {
 
 std::unique_ptr<data::Dataset> open_data(InfluenceJob const& job, cluster::Communicator& world) {
     auto set = data::open_dataset(job.data, job.split);
-    if (set->task().kind != data::TaskKind::classification)
-        throw cluster::InputError(fmt::format(
-            "--influence: {}: data of {}: legal: of classification", job.data, set->task().name));
+    auto const kind = set->task().kind;
+    bool const next_tokens =
+        kind == data::TaskKind::language_modeling || kind == data::TaskKind::generation;
+    if (job.language_model ? !next_tokens : kind != data::TaskKind::classification)
+        throw cluster::InputError(
+            fmt::format("--influence: {}: data of {}: legal: of {}", job.data, set->task().name,
+                        job.language_model ? "language-modeling or generation" : "classification"));
     set->verify(world.rank(), world.size());
     data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
     return set;
@@ -60,7 +63,8 @@ model::Config model_of(config::Config const& config, data::Dataset const& set) {
 
 struct Influences::State {
     State(InfluenceJob const& job, cluster::Communicator& world)
-        : set(open_data(job, world)), config(settings_of(job)), model(model_of(config, *set)),
+        : set(open_data(job, world)), config(settings_of(job, set->task().name)),
+          model(model_of(config, *set)),
           mesh(world, parallelize::mesh_shape(config.parallel, world.size())),
           loaded(config, model, mesh, inputs::Purpose::training), projection(elements()) {
         loaded.read_trained_weights("a model that `trireme export` wrote for the labels of " +
@@ -134,17 +138,26 @@ data::Dataset const& Influences::set() const {
 
 namespace {
 
-/// The texts as samples of the labels that they are taken to have.
+/// The token that each has to foresee.
+std::vector<std::int32_t> next_tokens(std::vector<std::int32_t> const& tokens) {
+    std::vector<std::int32_t> next(tokens.begin() + !tokens.empty(), tokens.end());
+    next.resize(tokens.size(), data::kIgnoredLabel);
+    return next;
+}
+
+/// The texts as samples of the labels that they are taken to have, or of their own tokens.
 std::unique_ptr<data::Dataset> samples_of(std::vector<AttributedText> const& texts,
                                           std::vector<std::int32_t> const& labels,
-                                          model::Config const& model) {
+                                          data::TaskKind task, model::Config const& model) {
     std::vector<data::Sample> samples;
     for (std::size_t i = 0; i < texts.size(); ++i) {
-        samples.push_back(texts[i].sample);
-        samples.back().labels[data::kClassLabel.name] = {labels.at(i)};
+        auto& sample = samples.emplace_back(texts[i].sample);
+        if (task == data::TaskKind::classification)
+            sample.labels[data::kClassLabel.name] = {labels.at(i)};
+        else
+            sample.labels[data::kTokenLabels.name] = next_tokens(sample.tokens);
     }
-    return data::make_memory_dataset(data::TaskKind::classification, std::move(samples),
-                                     model.labels, model.vocabulary);
+    return data::make_memory_dataset(task, std::move(samples), model.labels, model.vocabulary);
 }
 
 /// Values of samples rank, rank + ranks, ... of each rank, put in the order of samples: [texts,
@@ -221,7 +234,7 @@ Similarities Influences::similarities(
     std::function<void(std::int64_t done, std::int64_t all)> const& progress) const {
     auto& state = *state_;
     auto& world = state.mesh.world();
-    auto const own = samples_of(texts, labels, state.model);
+    auto const own = samples_of(texts, labels, state.set->task().kind, state.model);
     std::vector<Direction> wanted;
     Rows of_texts, of_samples;
     for (std::int64_t i = 0; i < own->size(); ++i)

@@ -33,25 +33,28 @@ inline constexpr double kDamping = 0.1;
 struct InfluenceJob {
     std::string model, data, split = "train";
     std::vector<std::string> set; ///< "numerics.compute=fp64"
+    bool language_model = false;  ///< the model; else a classifier
 };
 
 /// Of the gradients of texts with those of all samples, [texts, samples], row after row: cosines
-/// for the last layer, and for all parameters; and cosines in the metric of influence.
+/// for the last layer (zeros for a language model, whose last layer may be its token table), and
+/// for all parameters; and cosines in the metric of influence.
 struct Similarities {
     std::vector<float> head, cosine, influence;
 };
 
 class Influences {
   public:
-    /// A classifier and the data that it was trained with. Collective over `world`. Throws
-    /// InputError for another model, and for data that do not fit it.
+    /// A classifier or a causal language model, and the data that it was trained with. Collective
+    /// over `world`. Throws InputError for another model, and for data that do not fit it.
     Influences(InfluenceJob const& job, cluster::Communicator& world);
     ~Influences();
     Influences(Influences const&) = delete;
     Influences& operator=(Influences const&) = delete;
 
     data::Dataset const& set() const;
-    /// `labels`: places of the labels that the texts are taken to have. The ranks divide the
+    /// `labels`: places of the labels that the texts are taken to have; of a language model they
+    /// are not read, and all tokens of a text but the first are trained. The ranks divide the
     /// samples; every rank gives the same texts and gets all similarities. `progress` hears of
     /// samples that are done, on rank 0. Collective.
     Similarities

@@ -19,9 +19,9 @@ METHOD = ("Integrated gradients of the output that is explained, with respect to
           "tokens. An attribution says what the model computes, not what is true of the text.")
 DELETION = ("A fifth of the tokens, special ones aside, is taken out of a text: those with the highest attributions, or as many at random, on the mean over 8 "
             "draws. Attributions that tell something have the larger fall (comprehensiveness, DeYoung et al. 2020).")
-INFLUENCE = ("Similarity is the cosine of the gradients of two losses, that of the text with the label that is explained and that of a training sample: the "
+INFLUENCE = ("Similarity is the cosine of the gradients of two losses, that of the text, with the label that is explained if there is one, and that of a training sample: the "
              "higher, the more a training step on the sample lowers the loss of the text (TracIn, Pruthi et al. 2020, with one checkpoint; normalized as in "
-             "LESS, Xia et al. 2024). Gradients are those of the last layer; or of all parameters, projected at random to 2,048 numbers, and there in the "
+             "LESS, Xia et al. 2024). Gradients are those of the last layer of a classifier; or of all parameters, projected at random to 2,048 numbers, and there in the "
              "metric of the inverse of the gradients' mean outer product, which takes out what all samples share (TRAK, Park et al. 2023; Barshan et al. 2020).")
 KINDS = (("projected", "all parameters, projected"), ("head", "last layer"))
 LOSS = ("The loss of a token is -log of its probability given all before it, in nats; of a text, the mean. The likeliest token is the one that the model "
@@ -64,8 +64,13 @@ def check_model(where, of_model, text):
         need(f"{where}: deletion", need(where, of_model, "deletion", lambda v: isinstance(v, dict), "an object"), name, is_number, "a number")
 
 
+def kinds_of(influence):
+    """The last layer is left out of a language model's."""
+    return [(measure, what) for measure, what in KINDS if measure == "projected" or measure in influence]
+
+
 def check_influence(where, influence):
-    for measure, _ in KINDS:
+    for measure, _ in kinds_of(influence):
         found = need(where, influence, measure, lambda v: isinstance(v, dict), "an object")
         for kind in ("helpful", "harmful"):
             for sample in need(f"{where}: {measure}", found, kind, is_list_of(lambda v: isinstance(v, dict)), "a list of objects"):
@@ -146,7 +151,7 @@ def change(text, models):
 
 def influence_blocks(text):
     """The samples that helped and harmed most, by all parameters, and folded by the last layer."""
-    for measure, what in KINDS:
+    for measure, what in kinds_of(text["influence"]):
         tables = []
         for kind, caption in (("helpful", "Training samples that helped most"), ("harmful", "Training samples that harmed most")):
             rows = [[str(s.get("source", s.get("sample", ""))), str(s.get("label", "")), s["similarity"], s["text"]] for s in text["influence"][measure][kind]]
@@ -197,7 +202,7 @@ def how(found):
     lines = [f"Baseline: {found['baseline']}."] if is_text(found.get("baseline")) else []
     of_losses = any("losses" in m for text in found["texts"] for m in text["models"])
     of_samples = any("influence" in text for text in found["texts"])
-    return "\n\n".join([LOSS] if of_losses else [*lines, METHOD, DELETION, *([INFLUENCE] if of_samples else [])])
+    return "\n\n".join([*([LOSS] if of_losses else [*lines, METHOD, DELETION]), *([INFLUENCE] if of_samples else [])])
 
 
 def document_of(path, title):

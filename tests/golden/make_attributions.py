@@ -6,7 +6,7 @@ attributions.json has, for each text and each of some golden models: tokens, gra
 output (numpy's Gauss-Legendre nodes, from zeros, or from the mean row of the token table where norms jump near zeros, to the rows that
 the table has; special tokens stand at both ends), and both ends' outputs; of language models the loss of each token but the first; and
 of bert the cosines of the gradients of these texts, with the label of the largest output, and of ROWS: of the last layer, and of all
-parameters.
+parameters; and of the language models those of the gradients of their losses per token.
 """
 import json
 import logging
@@ -73,6 +73,18 @@ def cosines(model, tokenizer, explained_texts):
     return {name: [[float(text[k] @ row[k]) for row in rows] for text in texts] for k, name in enumerate(("head", "all"))}
 
 
+def gradient_of_loss(model, tokens):
+    model.zero_grad()
+    model(input_ids=torch.tensor([tokens]), labels=torch.tensor([tokens])).loss.backward()
+    whole = torch.cat([p.grad.flatten() for p in model.parameters()])
+    return whole / whole.norm()
+
+
+def cosines_of_losses(model, tokenizer, ids):
+    rows = [gradient_of_loss(model, tokenizer.encode(text).ids) for text, _ in ROWS]
+    return [[float(gradient_of_loss(model, tokens) @ row) for row in rows] for tokens in ids]
+
+
 def opened(kind, name):
     model = kind.from_pretrained(HERE / name, dtype=torch.float64, attn_implementation="eager")
     return model.eval()
@@ -93,6 +105,7 @@ def main():
     for name in LANGUAGE_MODELS:
         model = opened(transformers.AutoModelForCausalLM, name)
         made["models"][name] = [losses(model, tokens) for tokens in ids]
+        made.setdefault("influence_on_losses", {})[name] = cosines_of_losses(model, tokenizer, ids)
     (HERE / "attributions.json").write_text(json.dumps(made) + "\n")
     for name in EXPLAINED:
         for of_text in made["models"][name]:

@@ -29,10 +29,12 @@ NEAR = 0.9  # of the texts whose near-copy in the training data is among the fir
 MODEL = {"model_type": "bert", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 23,
          "max_position_embeddings": 32, "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "hidden_dropout_prob": 0.1,
          "attention_probs_dropout_prob": 0.1, "initializer_range": 0.1, "pad_token_id": 0}
+DECODER = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+           "max_position_embeddings": 32, "rms_norm_eps": 1e-6, "hidden_act": "silu", "initializer_range": 0.1, "tie_word_embeddings": True}
 RUN = """\
 run: {run}
 seed: 1
-task: classification
+task: {task}
 model: {{path: {model}, from_scratch: true}}
 data: {{path: {data}}}
 batch: {{global: 20, tokens_per_micro_batch: 160}}
@@ -178,6 +180,22 @@ class Oracle(unittest.TestCase):
         print(f"influences: {gap:.1e} of the largest, {abs(expected).max():.3f}, from those made of all cosines", flush=True)
         self.assertLess(gap, 0.01)
 
+    def test_similarities_of_losses_are_cosines_of_gradients(self):
+        (WORK / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text, _ in GOLDEN["influence"]["rows"]))
+        for name, expected in GOLDEN["influence_on_losses"].items():
+            data = WORK / f"texts-{name}"
+            command("prepare", "--task", "language-modeling", "--tokenizer", golden(name), "--stop", "[SEP]", "--train", WORK / "texts.jsonl", "--output", data)
+            found = attributed(golden(name), GOLDEN["texts"], "--influence", data, "--top", len(expected[0]))
+            worst = 0
+            for text, oracle in zip(found["texts"], expected, strict=True):
+                self.assertEqual(list(text["influence"]), ["projected"])
+                mine = {s["sample"]: s["cosine"] for kind in ("helpful", "harmful") for s in text["influence"]["projected"][kind]}
+                worst = max(worst, *(abs(mine[i] - value) for i, value in enumerate(oracle)))
+            print(f"{name}: largest distance from transformers' cosines of gradients of losses: {worst:.3f}", flush=True)
+            self.assertLess(worst, 5 / PROJECTED ** 0.5)
+        refused = command("attribute", golden("bert"), "--output", WORK / "none.json", "--influence", data, code=2, given="good\n")
+        self.assertIn(f"trireme: --influence: {data}: data of language-modeling: legal: of classification\n", refused)
+
     def test_refusals(self):
         out = ["--output", "none.json"]
         for words, line in (
@@ -191,36 +209,37 @@ class Oracle(unittest.TestCase):
                 ([golden("bert"), "--output", "none.html"], "--output: none.html: legal: a name that ends in .json"),
                 ([golden("bert"), *out, "--base", golden("bert-multi-label")],
                  f"--base: {golden('bert-multi-label')}: a model of multi-label with the labels warm, slow; legal: one of classification with the labels bad, good, so-so"),
-                ([golden("llama"), *out, "--influence", "data"],
-                 f"--influence: data: legal with a model of classification; {golden('llama')} is one of language-modeling"),
+                ([golden("bert-regressor"), *out, "--influence", "data"],
+                 f"--influence: data: legal with a classifier or a language model; {golden('bert-regressor')} is one of regression"),
                 ([golden("bert"), *out, "--top", "0"], "--top: 0: legal: 1 to 100"),
                 ([golden("bert-masked"), *out], f"{golden('bert-masked')}/config.json: architectures: BertForMaskedLM: legal: ...ForSequenceClassification, or ...ForCausalLM")):
             self.assertEqual(command("attribute", *words, code=2, given="good\n").splitlines()[-1], f"trireme: {line}")
         self.assertFalse(os.path.exists("none.json"))
 
 
-def trained(name, known, rows, *more):
+def trained(name, known, rows, *more, task="classification"):
     """An exported model that learned the rows, and beside it its data."""
+    config, options = (MODEL, ["--label", "label"]) if task == "classification" else (DECODER, ["--stop", "[SEP]"])
     folder = WORK / name
     (folder / "model").mkdir(parents=True)
     for file, value in (("tokenizer.json", tokenizer(known)), ("tokenizer_config.json", {"mask_token": "[MASK]", "pad_token": "[PAD]"}),
-                        ("config.json", MODEL | {"vocab_size": 5 + len(known)})):
+                        ("config.json", config | {"vocab_size": 5 + len(known)})):
         (folder / "model" / file).write_text(json.dumps(value))
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command("prepare", "--task", "classification", "--tokenizer", folder / "model", "--train", folder / "rows.jsonl", "--label", "label", "--output", folder / "data")
-    (folder / "run.yaml").write_text(RUN.format(run=folder / "run", model=folder / "model", data=folder / "data"))
+    command("prepare", "--task", task, "--tokenizer", folder / "model", "--train", folder / "rows.jsonl", *options, "--output", folder / "data")
+    (folder / "run.yaml").write_text(RUN.format(task=task, run=folder / "run", model=folder / "model", data=folder / "data"))
     command("train", folder / "run.yaml", *more)
     command("export", "--run", folder / "run", "--output", folder / "exported")
     return folder
 
 
 class NearCopies(unittest.TestCase):
-    def found(self, name, remove, plain):
+    def found(self, name, remove, plain, task="classification"):
         """The folder, the texts and what was found of them; their near-copies are checked."""
         copied, copies = planted(reviews(3, COPIES, plain), remove)
-        folder = trained(name, [*GOOD, *BAD, *MANY], reviews(1, ROWS, plain) + copies, "--set", "train.epochs=3")
+        folder = trained(name, [*GOOD, *BAD, *MANY], reviews(1, ROWS, plain) + copies, "--set", "train.epochs=3", task=task)
         found = attributed(folder / "exported", copied, "--influence", folder / "data", "--method", "gradient-x-input", name=name)
-        hits = dict.fromkeys(("projected", "head"), 0)
+        hits = dict.fromkeys(found["texts"][0]["influence"], 0)
         for measure in hits:
             for i, text in enumerate(found["texts"]):
                 values = [sample["similarity"] for sample in text["influence"][measure]["helpful"]]
@@ -232,6 +251,9 @@ class NearCopies(unittest.TestCase):
 
     def test_a_copy_with_a_word_replaced_is_among_the_helpful(self):
         folder, copied, found = self.found("replaced", False, (8, 16))
+        self.at_any_number_of_ranks(folder, copied, found)
+
+    def at_any_number_of_ranks(self, folder, copied, found):
         for ranks in (2, 4):
             few = attributed(folder / "exported", copied[:3], "--influence", folder / "data", "--method", "gradient-x-input", ranks=ranks, name="ranks")
             for a, b in zip(found["texts"], few["texts"]):
@@ -242,6 +264,10 @@ class NearCopies(unittest.TestCase):
 
     def test_a_copy_without_a_word_is_among_the_helpful(self):
         self.found("removed", True, (5, 9))
+
+    def test_a_copy_is_among_the_helpful_of_a_decoder(self):
+        self.at_any_number_of_ranks(*self.found("decoder-replaced", False, (8, 16), "language-modeling"))
+        self.found("decoder-removed", True, (5, 9), "language-modeling")
 
 
 class Trained(unittest.TestCase):

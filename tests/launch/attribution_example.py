@@ -33,9 +33,8 @@ def document(of_losses):
         models = [lost(draw, pieces) if of_losses else explained(draw, pieces, words) for _ in range(2)]
         text = {"source": f"new.csv:{number}", "text": " ".join(words), "tokens": list(range(len(pieces))), "pieces": pieces, "words": words,
                 "word_of_token": [-1, *range(len(words)), -1], "models": models}
-        if not of_losses:
-            text["influence"] = {measure: {"helpful": [sample(draw, 1) for _ in range(5)], "harmful": [sample(draw, -1) for _ in range(5)]}
-                                 for measure in ("head", "projected")}
+        text["influence"] = {measure: {"helpful": [sample(draw, 1) for _ in range(5)], "harmful": [sample(draw, -1) for _ in range(5)]}
+                             for measure in (("projected",) if of_losses else ("head", "projected"))}
         texts.append(text)
     head = {"format": "trireme-attributions", "version": 1, "models": ["exported", "models/a-base-with-a-long-name"]}
     if not of_losses:
