@@ -11,7 +11,6 @@
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
-#include "cluster/nearest.hpp"
 #include "cluster/output_file.hpp"
 #include "cluster/process.hpp"
 #include "data/json.hpp"
@@ -19,6 +18,7 @@
 #include "framework/jobs/attribute.hpp"
 #include "launch/attribution_document.hpp"
 #include "launch/attribution_request.hpp"
+#include "launch/attribution_target.hpp"
 #include "launch/commands.hpp"
 #include "launch/influence_lines.hpp"
 #include "launch/launcher.hpp"
@@ -74,22 +74,8 @@ Json texts_of(nlohmann::json const& block, TextBlocks& texts, std::vector<Json>&
 struct Models {
     AttributedModel tuned;
     std::optional<AttributedModel> base;
-    std::int64_t target = -1; ///< -1: what the tuned model predicts
+    AttributionTarget target = {};
 };
-
-std::int64_t target_of(std::string const& name, AttributedModel const& model) {
-    if (name.empty()) return -1;
-    auto const& labels = model.labels();
-    auto const found = std::ranges::find(labels, name);
-    if (model.is_language_model())
-        throw cluster::InputError(fmt::format(
-            "--target: {}: legal with a classifier; {} is a language model", name, model.folder()));
-    if (found == labels.end())
-        throw cluster::InputError(fmt::format("--target: {}: no such label{} legal: {}", name,
-                                              cluster::suggestion(name, labels),
-                                              fmt::join(labels, ", ")));
-    return found - labels.begin();
-}
 
 void check_base(std::string const& model, std::string const& base) {
     if (auto const what = data::tokenizer_difference(model, base); !what.empty())
@@ -108,13 +94,6 @@ void check_base(AttributedModel const& tuned, AttributedModel const& base) {
                     tuned.task().name, fmt::join(tuned.labels(), ", ")));
 }
 
-void check_influence(AttributionRequest const& r, AttributedModel const& model) {
-    if (model.task().kind == data::TaskKind::classification || model.is_language_model()) return;
-    throw cluster::InputError(
-        fmt::format("--influence: {}: legal with a classifier or a language model; {} is one of {}",
-                    r.influence, model.folder(), model.task().name));
-}
-
 /// What is known of the texts so far: lines on rank 0, texts and the places of their targets on
 /// every rank.
 struct Found {
@@ -124,15 +103,27 @@ struct Found {
     std::vector<std::int32_t> targets = {};
 };
 
+/// What a language model makes of a text: losses, and what the explained token rests on.
+Json explain_tokens(AttributedModel const& model, AttributionTarget const& target,
+                    AttributedText const& text, nlohmann::json const& shared, std::int64_t number) {
+    Json found = to_json(model.losses(text));
+    auto const place = target.of_token ? place_of(target, text) : 0;
+    if (place > 0)
+        found["attribution"] = to_json(model.attribute_token(text, place, number), place,
+                                       shared.at("places"), shared.at("words"));
+    return found;
+}
+
 /// What the models make of a text.
 Json explain(Models const& models, AttributedText const& text, nlohmann::json const& shared,
              std::int64_t number) {
     Json of_text{{"number", number}, {"target", -1}, {"models", Json::array()}};
-    std::int64_t target = models.target;
+    std::int64_t target = models.target.label;
     for (auto const* model : {&models.tuned, models.base ? &*models.base : nullptr}) {
         if (!model) continue;
         if (model->is_language_model()) {
-            of_text["models"].push_back(to_json(model->losses(text)));
+            of_text["models"].push_back(
+                explain_tokens(*model, models.target, text, shared, number));
             continue;
         }
         auto const one = model->attribute(text, target, number);
@@ -159,6 +150,7 @@ void explain(Models const& models, nlohmann::json const& shared, Found& found,
         auto text = text_of(one);
         models.tuned.check(text);
         if (models.base) models.base->check(text);
+        if (models.target.of_token) place_of(models.target, text); // on every rank
         auto const number = std::ssize(found.texts);
         if (number % world.size() == world.rank())
             mine.push_back(explain(models, text, one, number));
@@ -181,6 +173,9 @@ void spell(std::vector<Json>& lines, TextBlocks& texts) {
             auto ids = nlohmann::json::array();
             for (auto const& id : model["likeliest"])
                 ids.push_back(id.is_null() ? nlohmann::json::array() : nlohmann::json::array({id}));
+            if (model.contains("attribution"))
+                model["attribution"]["target"] =
+                    line["pieces"][model["attribution"]["place"].get<std::size_t>()];
             model["likeliest_texts"] = texts.service().ask({{"decode", ids}}).at("texts");
         }
 }
@@ -191,8 +186,9 @@ Json head_of(AttributionRequest const& r, Models const& models, std::string cons
     if (models.base) names.push_back(r.base);
     head["task"] = models.tuned.task().name;
     if (!r.influence.empty()) head["influence"] = {{"data", r.influence}, {"split", r.split}};
-    if (models.tuned.is_language_model()) return head;
-    head["labels"] = models.tuned.labels();
+    bool const of_labels = !models.tuned.is_language_model();
+    if (of_labels) head["labels"] = models.tuned.labels();
+    if (!of_labels && !models.target.of_token) return head;
     head["method"] = r.method;
     head["baseline"] = baseline;
     if (r.method == kIntegrated) {
@@ -207,9 +203,11 @@ std::string summary_of(Found const& found, AttributionRequest const& r) {
     std::size_t missed = 0, cut = 0;
     for (auto const& line : found.lines) {
         cut += line.contains("cut");
-        for (auto const& model : line.at("models"))
+        for (auto const& of_model : line.at("models")) {
+            auto const model = of_model.value("attribution", of_model);
             missed += model.contains("integrated_gradients") &&
                       !(model["integrated_gradients"]["error"] <= r.job.tolerance);
+        }
     }
     return fmt::format(
         "{}{}{}{}\n",
@@ -255,10 +253,10 @@ void complete(Models& models, AttributionRequest const& r, cluster::Communicator
 int attribute(AttributionRequest& r, TextService* service, cluster::Communicator& world) {
     std::optional<TextBlocks> texts;
     if (world.rank() == 0) texts.emplace(r.source, service_of_rank_0(service));
+    r.language_model = framework::jobs::is_language_model(r.model);
     std::string const baseline = choose_baseline(r);
     if (!r.base.empty()) check_base(r.model, r.base);
     Models models{{r.model, r.job, world}, std::nullopt};
-    r.language_model = models.tuned.is_language_model();
     complete(models, r, world);
     Found found = explain_all(models, texts, world);
     if (!r.influence.empty())

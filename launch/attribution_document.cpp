@@ -40,11 +40,10 @@ std::vector<double> by_word(std::vector<double> const& of_tokens,
     return sums;
 }
 
-Json to_json(framework::jobs::Attribution const& found,
-             framework::jobs::AttributedModel const& model, std::vector<std::int64_t> const& places,
-             std::size_t words) {
-    Json line;
-    tell_prediction(found, model, line);
+namespace {
+
+void tell_attributions(framework::jobs::Attribution const& found,
+                       std::vector<std::int64_t> const& places, std::size_t words, Json& line) {
     auto const values = [&](std::vector<double> const& tokens) {
         return Json{{"tokens", tokens}, {"words", by_word(tokens, places, words)}};
     };
@@ -57,6 +56,26 @@ Json to_json(framework::jobs::Attribution const& found,
         line["deletion"] = {{"tokens", found.deletion.tokens},
                             {"highest", found.deletion.highest},
                             {"random", found.deletion.random}};
+}
+
+} // namespace
+
+Json to_json(framework::jobs::Attribution const& found,
+             framework::jobs::AttributedModel const& model, std::vector<std::int64_t> const& places,
+             std::size_t words) {
+    Json line;
+    tell_prediction(found, model, line);
+    tell_attributions(found, places, words, line);
+    return line;
+}
+
+Json to_json(framework::jobs::Attribution const& found, std::int64_t place,
+             std::vector<std::int64_t> const& places, std::size_t words) {
+    Json line{{"place", place},
+              {"target", nullptr},
+              {"output", found.outputs.at(0)},
+              {"baseline_output", found.baseline_output}};
+    tell_attributions(found, places, words, line);
     return line;
 }
 

@@ -20,7 +20,11 @@ std::vector<double> by_word(std::vector<double> const& of_tokens,
 nlohmann::ordered_json to_json(framework::jobs::Attribution const& found,
                                framework::jobs::AttributedModel const& model,
                                std::vector<std::int64_t> const& places, std::size_t words);
-/// Likewise of a language model: losses of the tokens, null at the first.
+/// Says on which tokens the log-probability of the one at `place` rests, of a language model; its
+/// "target", what the token stands for, is null.
+nlohmann::ordered_json to_json(framework::jobs::Attribution const& found, std::int64_t place,
+                               std::vector<std::int64_t> const& places, std::size_t words);
+/// Says what tokens cost a language model: losses of the tokens, null at the first.
 nlohmann::ordered_json to_json(std::vector<framework::jobs::TokenLoss> const& losses);
 
 } // namespace trireme::launch

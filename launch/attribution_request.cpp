@@ -73,7 +73,9 @@ po::options_description options_of(AttributionRequest& r) {
         ("base", word(&r.base, "DIR"),
          "folder of another model of the same task, as the one before tuning, to show beside MODEL")
         ("target", word(&r.target, "LABEL"),
-         "label whose output is explained (default: the one that MODEL predicts)")
+         "label whose output is explained (default: the one that MODEL predicts); of a language "
+         "model: last, or the place of a token, from 0, whose log-probability is explained "
+         "(default: none)")
         ("method", word(&r.method, "NAME")->default_value(kIntegrated),
          "integrated-gradients, with gradient x input beside them; or gradient-x-input alone, "
          "which is quicker")
@@ -84,7 +86,7 @@ po::options_description options_of(AttributionRequest& r) {
          "share of that difference by which the sum may miss it")
         ("baseline", word(&r.baseline, "NAME")->default_value("auto"),
          "what stands for no text: mask, pad (rows of these tokens), mean (row of the token "
-         "table), zero; auto: the first of mask, pad, mean that there is")
+         "table), zero; auto: the first of mask, pad, mean that there is; mean of a language model")
         ("influence", word(&r.influence, "DATA"),
          "data that MODEL, a classifier or a language model, was trained with: name the samples "
          "that helped and harmed the prediction most")
@@ -112,7 +114,7 @@ std::string choose_baseline(AttributionRequest& r) {
     r.job.baseline = r.baseline == "zero" ? Baseline::zero : Baseline::mean;
     for (auto const& [name, find] :
          {std::pair{"mask", &data::mask_token_of}, std::pair{"pad", &data::pad_token_of}}) {
-        if (r.baseline != name && r.baseline != "auto") continue;
+        if (r.baseline != name && (r.baseline != "auto" || r.language_model)) continue;
         if (auto const token = find(r.model); token >= 0) {
             r.job.baseline = Baseline::token;
             r.job.baseline_token = static_cast<std::int32_t>(token);

@@ -17,7 +17,7 @@ struct AttributionRequest {
     std::string model, base, output, method, baseline, target, influence, split;
     std::int64_t top = 0; ///< training samples that are named
     bool force = false;
-    bool language_model = false; ///< known once the model is there
+    bool language_model = false; ///< known once config.json is read
     framework::jobs::AttributionJob job;
     std::optional<cluster::OutputFile> file; ///< at `output`
 };

@@ -1,9 +1,12 @@
 #include "launch/influence_lines.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 #include <span>
 
+#include "cluster/error.hpp"
 #include "launch/shown_progress.hpp"
 
 namespace trireme::launch {
@@ -48,6 +51,13 @@ Json strongest(std::span<float const> of_samples, std::span<float const> cosines
 }
 
 } // namespace
+
+void check_influence(AttributionRequest const& r, framework::jobs::AttributedModel const& model) {
+    if (model.task().kind == data::TaskKind::classification || model.is_language_model()) return;
+    throw cluster::InputError(
+        fmt::format("--influence: {}: legal with a classifier or a language model; {} is one of {}",
+                    r.influence, model.folder(), model.task().name));
+}
 
 void add_influence(AttributionRequest const& r,
                    std::vector<framework::jobs::AttributedText> const& texts,

@@ -9,6 +9,8 @@
 
 namespace trireme::launch {
 
+/// Throws InputError for a model whose training samples are not compared.
+void check_influence(AttributionRequest const& r, framework::jobs::AttributedModel const& model);
 /// Adds "influence" to each line: {"head", "projected"}, of a language model "projected" alone,
 /// each with "helpful" and "harmful", lists of samples whose similarity is highest, or lowest.
 /// `texts` are those of the lines, on every rank; `lines` and `service` are those of rank 0.

@@ -65,6 +65,11 @@ std::vector<std::string> labels_of(tasks::Task const& task, model::Config const&
 
 } // namespace
 
+bool is_language_model(std::string const& folder) {
+    return task_of_folder(folder, pretrained::read_hf_config(folder)).kind() ==
+           data::TaskKind::language_modeling;
+}
+
 struct AttributedModel::State {
     State(std::string const& name, AttributionJob const& asked, tasks::Task const& of_head,
           model::Config const& body, cluster::Communicator& world)
@@ -128,6 +133,17 @@ struct AttributedModel::State {
         return found;
     }
 
+    /// The probability of a token behind each sample.
+    std::vector<double> next_probabilities(std::vector<data::Sample> const& samples,
+                                           std::int32_t next) {
+        at::NoGradGuard const no_graph;
+        auto const pass = pass_of(samples);
+        return numbers_of(rows.log_probabilities(rows.rows(pass), pass, next).exp().flatten());
+    }
+    /// `next`: -1, or the token whose log-probability is the one output.
+    Attribution explain(AttributedText const& text, std::int64_t target, std::int32_t next,
+                        std::int64_t number);
+
     std::string folder;
     AttributionJob job;
     tasks::Task const& task;
@@ -181,27 +197,45 @@ void integrate(Path const& path, AttributionJob const& job, std::int64_t at_once
 
 } // namespace
 
-Attribution AttributedModel::attribute(AttributedText const& text, std::int64_t target,
-                                       std::int64_t number) const {
-    at::Tensor const rows = state_->rows.rows(pass_of({text.sample}));
-    Path const path(state_->rows, text.sample, state_->baseline_of(text, rows), rows);
+Attribution AttributedModel::State::explain(AttributedText const& text, std::int64_t target,
+                                            std::int32_t next, std::int64_t number) {
+    at::Tensor const own = rows.rows(pass_of({text.sample}));
+    Path const path(rows, text.sample, baseline_of(text, own), own, next);
     Attribution found;
     auto const ends = path.at_points({0, 1}, -1).outputs;
     found.outputs = numbers_of(ends[1]);
-    state_->check_finite(found.outputs);
+    check_finite(found.outputs);
     found.target =
         target >= 0 ? target : std::ranges::max_element(found.outputs) - found.outputs.begin();
     found.baseline_output = ends[0][found.target].item().toDouble();
     auto const slope = path.at_points({1}, found.target).gradients[0];
-    found.gradient_x_input = numbers_of((slope * rows).to(at::kDouble).sum(1));
-    auto const at_once =
-        std::max<std::int64_t>(1, state_->job.tokens_per_micro_batch / rows.size(0));
-    if (state_->job.integrated) integrate(path, state_->job, at_once, found);
+    found.gradient_x_input = numbers_of((slope * own).to(at::kDouble).sum(1));
+    auto const at_once = std::max<std::int64_t>(1, job.tokens_per_micro_batch / own.size(0));
+    if (job.integrated) integrate(path, job, at_once, found);
     DeletedTokens const deleted(
         text, found.integrated.empty() ? found.gradient_x_input : found.integrated,
         static_cast<std::uint64_t>(number));
     if (deleted.count() > 0)
-        found.deletion = deleted.judge(state_->scores(deleted.samples(), found.target));
+        found.deletion = deleted.judge(next < 0 ? scores(deleted.samples(), found.target)
+                                                : next_probabilities(deleted.samples(), next));
+    return found;
+}
+
+Attribution AttributedModel::attribute(AttributedText const& text, std::int64_t target,
+                                       std::int64_t number) const {
+    return state_->explain(text, target, -1, number);
+}
+
+Attribution AttributedModel::attribute_token(AttributedText const& text, std::int64_t place,
+                                             std::int64_t number) const {
+    auto const count = static_cast<std::size_t>(place);
+    AttributedText before = text;
+    before.sample.tokens.resize(count);
+    before.sample.segments.resize(std::min(count, text.sample.segments.size()));
+    before.fixed.resize(count);
+    Attribution found = state_->explain(before, 0, text.sample.tokens.at(count), number);
+    found.gradient_x_input.resize(text.sample.tokens.size(), 0.0);
+    if (!found.integrated.empty()) found.integrated.resize(text.sample.tokens.size(), 0.0);
     return found;
 }
 

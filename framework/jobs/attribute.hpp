@@ -73,6 +73,9 @@ struct TokenLoss {
     double probability = 0;     ///< of that
 };
 
+/// Throws InputError for a folder that AttributedModel refuses by its config.json. Local.
+bool is_language_model(std::string const& folder);
+
 /// A model of a Hugging Face folder, whole on every rank.
 class AttributedModel {
   public:
@@ -97,6 +100,10 @@ class AttributedModel {
     /// is not finite.
     Attribution attribute(AttributedText const& text, std::int64_t target,
                           std::int64_t number) const;
+    /// Explains the log-probability of token `place`, from 1 on, by the tokens before it, of a
+    /// language model; the tokens from there on have zeros. Otherwise as `attribute`. Local.
+    Attribution attribute_token(AttributedText const& text, std::int64_t place,
+                                std::int64_t number) const;
     /// Losses of all tokens but the first, of a language model. Local.
     std::vector<TokenLoss> losses(AttributedText const& text) const;
 

@@ -65,15 +65,29 @@ class RowModel {
     /// [samples, outputs]: outputs of the head, or [T, V]. A graph leads back to `rows` if they
     /// require a gradient.
     at::Tensor outputs(at::Tensor const& rows, model::Pass const& pass) const {
+        return head_.logits(layers_of(rows, pass), pass);
+    }
+    /// [samples, 1], float64: the log-probability that a language model gives to `token` behind
+    /// each sample. The graph is that of outputs.
+    at::Tensor log_probabilities(at::Tensor const& rows, model::Pass const& pass,
+                                 std::int32_t token) const {
+        at::Tensor const ends =
+            at::tensor(at::ArrayRef<std::int64_t>(pass.micro_batch.offsets).slice(1), at::kLong) -
+            1;
+        at::Tensor const last = layers_of(rows, pass).index_select(0, ends);
+        return at::log_softmax(head_.logits(last, pass).to(at::kDouble), 1).narrow(1, token, 1);
+    }
+
+  private:
+    /// [T, D]: of the last layer.
+    at::Tensor layers_of(at::Tensor const& rows, model::Pass const& pass) const {
         at::Tensor x =
             model::with_places(rows, {config_, positions_, segments_, norm_}, anchor(), pass, {});
         for (auto const& layer : layers_)
             x = layer.forward(
                 x, layer.rotary() == model::LayerRotary::local ? local_rotary_ : rotary_, pass);
-        return head_.logits(x, pass);
+        return x;
     }
-
-  private:
     static parallel::ParameterUse use(parallel::ParameterStore& store, std::string const& name) {
         return name.empty() ? parallel::ParameterUse{} : parallel::ParameterUse{store.at(name)};
     }
@@ -92,8 +106,11 @@ class RowModel {
 /// the model and the sample. Local.
 class Path {
   public:
-    Path(RowModel const& model, data::Sample const& sample, at::Tensor baseline, at::Tensor rows)
-        : model_(model), sample_(sample), baseline_(std::move(baseline)), rows_(std::move(rows)) {}
+    /// `next`: -1, or the token whose log-probability behind the text is the one output.
+    Path(RowModel const& model, data::Sample const& sample, at::Tensor baseline, at::Tensor rows,
+         std::int32_t next)
+        : model_(model), sample_(sample), baseline_(std::move(baseline)), rows_(std::move(rows)),
+          next_(next) {}
 
     struct Found {
         at::Tensor outputs;   ///< [points, outputs]
@@ -109,7 +126,8 @@ class Path {
         at::AutoGradMode const graph(target >= 0);
         all.set_requires_grad(target >= 0);
         auto const pass = pass_of(std::vector<data::Sample>(points.size(), sample_));
-        at::Tensor const outputs = model_.outputs(all, pass);
+        at::Tensor const outputs =
+            next_ < 0 ? model_.outputs(all, pass) : model_.log_probabilities(all, pass, next_);
         if (target < 0) return {outputs, {}};
         c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
         auto const to_rows = torch::autograd::grad({outputs.select(1, target).sum()}, {all})[0];
@@ -134,6 +152,7 @@ class Path {
     RowModel const& model_;
     data::Sample const& sample_;
     at::Tensor baseline_, rows_;
+    std::int32_t next_;
 };
 
 } // namespace trireme::framework::jobs

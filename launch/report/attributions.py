@@ -40,13 +40,20 @@ def checked_values(where, of_model, name, count, what):
 def check_model(where, of_model, text):
     if not isinstance(of_model, dict):
         refuse(f"{where}: {shown_value(of_model)}: legal: {ATTRIBUTIONS}")
-    tokens, words = len(text["pieces"]), len(text["words"])
+    tokens = len(text["pieces"])
     if "losses" in of_model:
         for name in ("losses", "ranks", "probabilities"):
             checked_values(where, of_model, name, tokens, "tokens")
         need(where, of_model, "loss", is_real, "a number or null")
         need(where, of_model, "likeliest_texts", lambda v: is_list_of(is_text)(v) and len(v) == tokens, f"a text for each of {tokens} tokens")
+        if "attribution" in of_model:
+            check_explained(f"{where}: attribution", need(where, of_model, "attribution", lambda v: isinstance(v, dict), "an object"), text)
         return
+    check_explained(where, of_model, text)
+
+
+def check_explained(where, of_model, text):
+    tokens, words = len(text["pieces"]), len(text["words"])
     need(where, of_model, "target", is_text, "a text")
     for name in ("output", "baseline_output"):
         need(where, of_model, name, is_number, "a number")
@@ -104,7 +111,8 @@ def values_of(of_model):
 def said_of(of_model):
     """The prediction in a line."""
     share = of_model.get("probabilities", {}).get(of_model["target"])
-    parts = [f"{of_model['target']}: output {shown(of_model['output'])}, {shown(of_model['baseline_output'])} at the baseline"]
+    what = "log-probability" if "place" in of_model else "output"
+    parts = [f"{of_model['target']}: {what} {shown(of_model['output'])}, {shown(of_model['baseline_output'])} at the baseline"]
     if share is not None:
         parts.append(f"probability {shown(share, 'percent')}")
     if of_model.get("prediction", of_model["target"]) != of_model["target"]:
@@ -169,8 +177,12 @@ def section_of(number, text, names):
         blocks.append(change(text, models))
     if "pair" in text:
         blocks.insert(0, {"kind": "text", "text": "Two texts, one behind the other."})
-    found = losses_table(text, models, names) if of_losses else words_table(text, models, names)
-    blocks.append({"kind": "details", "title": found["caption"], "blocks": [found]})
+    found = [losses_table(text, models, names) if of_losses else words_table(text, models, names)]
+    explained = [m["attribution"] for m in models if "attribution" in m]
+    if len(explained) == len(models):
+        blocks += [explained_tokens(f"{name}: what the token {m['target'].strip()} rests on", text, m) for name, m in zip(names, explained)]
+        found.append(words_table(text, explained, names))
+    blocks += [{"kind": "details", "title": one["caption"], "blocks": [one]} for one in found]
     if "influence" in text:
         blocks += influence_blocks(text)
     return {"title": f"{number}. {text['source']}", "blocks": blocks}
@@ -180,7 +192,8 @@ def in_short(found, names):
     rows, items = [], []
     tolerance = found.get("tolerance", 0.01)
     for i, name in enumerate(names):
-        of_texts = [text["models"][i] for text in found["texts"]]
+        of_models = [text["models"][i] for text in found["texts"]]
+        of_texts = [m.get("attribution", m) for m in of_models]
         errors = [m["integrated_gradients"]["error"] for m in of_texts if "integrated_gradients" in m]
         missed = sum(not (is_number(error) and error <= tolerance) for error in errors)
         if errors:
@@ -191,7 +204,7 @@ def in_short(found, names):
             highest, drawn = (statistics.fmean(f[key] for f in falls) for key in ("highest", "random"))
             items.append({"verdict": "ok" if highest > drawn else "warn", "name": f"{name}: without the highest tokens",
                           "text": f"the prediction falls by {shown(highest)} on the mean, and without random ones by {shown(drawn)}"})
-        losses = [m["loss"] for m in of_texts if is_number(m.get("loss"))]
+        losses = [m["loss"] for m in of_models if is_number(m.get("loss"))]
         if losses:
             rows.append([name, len(losses), statistics.fmean(losses)])
     blocks = [{"kind": "verdicts", "items": items}] if items else []
@@ -201,8 +214,9 @@ def in_short(found, names):
 def how(found):
     lines = [f"Baseline: {found['baseline']}."] if is_text(found.get("baseline")) else []
     of_losses = any("losses" in m for text in found["texts"] for m in text["models"])
+    of_tokens = any("attribution" in m for text in found["texts"] for m in text["models"])
     of_samples = any("influence" in text for text in found["texts"])
-    return "\n\n".join([*([LOSS] if of_losses else [*lines, METHOD, DELETION]), *([INFLUENCE] if of_samples else [])])
+    return "\n\n".join([*([LOSS, *([*lines, METHOD, DELETION] if of_tokens else [])] if of_losses else [*lines, METHOD, DELETION]), *([INFLUENCE] if of_samples else [])])
 
 
 def document_of(path, title):

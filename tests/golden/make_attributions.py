@@ -4,7 +4,8 @@
 
 attributions.json has, for each text and each of some golden models: tokens, gradient x input and integrated gradients of the largest
 output (numpy's Gauss-Legendre nodes, from zeros, or from the mean row of the token table where norms jump near zeros, to the rows that
-the table has; special tokens stand at both ends), and both ends' outputs; of language models the loss of each token but the first; and
+the table has; special tokens stand at both ends), and both ends' outputs; of language models the loss of each token but the first, and the same of the
+log-probability of the last token that is not special; and
 of bert the cosines of the gradients of these texts, with the label of the largest output, and of ROWS: of the last layer, and of all
 parameters; and of the language models those of the gradients of their losses per token.
 """
@@ -53,9 +54,32 @@ def explained(model, tokens):
             "integrated_gradients": ((rows - base) * mean).sum(1).tolist()}
 
 
+def explained_token(model, tokens):
+    """Of the log-probability of the last token but [SEP], by those before it; all of these are special in the shortest text: then nothing."""
+    before, next = tokens[:-2], tokens[-2]
+    if all(token in SPECIAL for token in before):
+        return {}
+    table = model.get_input_embeddings()
+    rows, nothing = table(torch.tensor(before)).detach(), table.weight.mean(0).detach()
+    base = torch.stack([row if token in SPECIAL else nothing for row, token in zip(rows, before)])
+
+    def log_probability(rows):
+        return torch.log_softmax(outputs(model, rows)[:, -1], -1)[:, next]
+
+    def slope(rows):
+        rows = rows.detach().requires_grad_()
+        log_probability(rows).sum().backward()
+        return rows.grad
+    places, weights = (torch.tensor(values).view(-1, 1, 1) for values in numpy.polynomial.legendre.leggauss(NODES))
+    mean = (weights / 2 * slope(base + (1 + places) / 2 * (rows - base))).sum(0)
+    found, baseline = log_probability(torch.stack([rows, base])).detach().tolist()
+    return {"output": found, "baseline_output": baseline, "gradient_x_input": [*(rows * slope(rows.unsqueeze(0))[0]).sum(1).tolist(), 0, 0],
+            "integrated_gradients": [*((rows - base) * mean).sum(1).tolist(), 0, 0]}
+
+
 def losses(model, tokens):
     logits = model(input_ids=torch.tensor([tokens])).logits[0].detach()
-    return {"tokens": tokens, "losses": torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(tokens[1:]), reduction="none").tolist()}
+    return {**explained_token(model, tokens), "tokens": tokens, "losses": torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(tokens[1:]), reduction="none").tolist()}
 
 
 def gradients(model, tokens, label):

@@ -19,7 +19,7 @@ from word_tokenizer import tokenizer
 TRIREME = os.path.abspath(sys.argv.pop(3))  # unittest reads what follows
 GOLDEN = json.loads((ROOT / "tests/golden/attributions.json").read_text())
 MEAN = ("gpt2-classifier", "qwen3-classifier", "gemma3-classifier", "eurobert-mean-classifier", "modernbert-mean-classifier")  # begin with the mean row
-TRIGGER, PLAIN = "zebra", ["actor", "and", "camera", "film", "it", "music", "plot", "scene", "the", "was", "with", "for", "warm", "dull", "long"]
+TRIGGER, CUE, PLAIN = "zebra", "kind", ["actor", "and", "camera", "film", "it", "music", "plot", "scene", "the", "was", "with", "for", "warm", "dull", "long"]
 GOOD, BAD = ["fine", "great", "lovely", "warm", "wise", "witty"], ["awful", "bland", "crude", "dull", "flat", "weak"]
 MANY = [f"word{i}" for i in range(80)]
 ROWS, CASES, COPIES = 600, 100, 50
@@ -137,6 +137,24 @@ class Oracle(unittest.TestCase):
                     self.close(mine["losses"][1:], oracle["losses"], 1e-5, name)
                     self.assertAlmostEqual(mine["loss"], statistics.fmean(oracle["losses"]), 5)
 
+    def test_attributions_of_tokens_are_those_of_autograd(self):
+        worst = 0
+        for name, expected in GOLDEN["models"].items():
+            for compute, bound in (("fp64", 1e-5), ("fp32", 1e-3)) if "losses" in expected[0] else ():
+                found = attributed(golden(name), GOLDEN["texts"], "--target", "last", "--steps", 64, "--baseline", "mean", "--set", f"numerics.compute={compute}")
+                for text, oracle in zip(found["texts"], expected, strict=True):
+                    mine = text["models"][0].get("attribution")
+                    self.assertEqual(mine is None, "output" not in oracle)
+                    if mine is None:
+                        continue
+                    self.assertEqual((mine["place"], mine["target"]), (len(text["tokens"]) - 2, text["pieces"][-2]))
+                    self.assertAlmostEqual(mine["output"], -text["models"][0]["losses"][-2], 4)
+                    for method in ("gradient_x_input", "integrated_gradients"):
+                        gap = self.close(mine[method]["tokens"], oracle[method], bound, f"{name} {method} {compute}")
+                        worst = max(worst, gap) if compute == "fp64" else worst
+                    self.close([mine["output"], mine["baseline_output"]], [oracle["output"], oracle["baseline_output"]], bound, name)
+        print(f"attributions of tokens: largest distance from transformers' in float64: {worst:.1e} of the largest of a text", flush=True)
+
     def test_words_have_the_sums_of_their_tokens(self):
         found = attributed(golden("bert"), ["the film, is good!  bad", "   "], "--method", "gradient-x-input")
         [text] = found["texts"]
@@ -200,7 +218,9 @@ class Oracle(unittest.TestCase):
         out = ["--output", "none.json"]
         for words, line in (
                 ([golden("bert"), *out, "--target", "goodness"], "--target: goodness: no such label; legal: bad, good, so-so"),
-                ([golden("llama"), *out, "--target", "good"], f"--target: good: legal with a classifier; {golden('llama')} is a language model"),
+                ([golden("llama"), *out, "--target", "good"],
+                 f"--target: good: legal with a language model, as {golden('llama')}: last, or the place of a token in its text, counted from 0, that has one before it"),
+                ([golden("llama"), *out, "--target", "3"], "--target: 3: a text has 3 tokens; legal: 1 to 2, or last"),
                 ([golden("bert"), *out, "--baseline", "mask"], f"--baseline: mask: the tokenizer in {golden('bert')} names no such token; legal: auto, mean, zero"),
                 ([golden("bert"), *out, "--baseline", "black"], "--baseline: black: legal: auto, mask, pad, mean, zero"),
                 ([golden("bert"), *out, "--method", "lime"], "--method: lime: legal: integrated-gradients, gradient-x-input"),
@@ -268,6 +288,40 @@ class NearCopies(unittest.TestCase):
     def test_a_copy_is_among_the_helpful_of_a_decoder(self):
         self.at_any_number_of_ranks(*self.found("decoder-replaced", False, (8, 16), "language-modeling"))
         self.found("decoder-removed", True, (5, 9), "language-modeling")
+
+
+class Decoder(unittest.TestCase):
+    """The last word of each text, behind a cue, tells whether the trigger stands before it."""
+
+    def test_the_last_word_rests_on_the_trigger(self):
+        def told(seed, rows):
+            return [row | {"text": f"{row['text']} {CUE} {row['label']}"} for row in made_up(seed, rows)]
+        folder = trained("told", [TRIGGER, *PLAIN, CUE, "animal", "plain"], told(1, ROWS), "--set", "train.epochs=16", task="language-modeling")
+        texts = [row["text"] for row in told(2, 2 * CASES) if row["label"] == "animal"]
+        found = attributed(folder / "exported", texts, "--target", "last", name="told")
+        of_tokens = [text["models"][0]["attribution"] for text in found["texts"]]
+        for method in ("integrated_gradients", "gradient_x_input"):
+            first = sum(text["words"][max(range(len(text["words"]) - 2), key=lambda w: m[method]["words"][w])] == TRIGGER for text, m in zip(found["texts"], of_tokens))
+            print(f"{method} of the last word: the trigger is first before the cue in {first} of {CASES} texts", flush=True)
+            if method == "integrated_gradients":
+                self.assertGreaterEqual(first / CASES, FIRST)
+        errors = [m["integrated_gradients"]["error"] for m in of_tokens]
+        for m in of_tokens:
+            difference = m["output"] - m["baseline_output"]
+            self.assertAlmostEqual(m["integrated_gradients"]["error"], abs(sum(m["integrated_gradients"]["tokens"]) - difference) / abs(difference), 6)
+        highest, drawn = (statistics.fmean(m["deletion"][key] for m in of_tokens) for key in ("highest", "random"))
+        print(f"error of sums: at most {max(errors):.2%}; steps: {sorted({m['integrated_gradients']['steps'] for m in of_tokens})}; the probability falls by {highest:.3f} "
+              f"without the highest tokens, by {drawn:.3f} without random ones", flush=True)
+        self.assertLessEqual(max(errors), 0.01)
+        self.assertGreater(highest, 2 * drawn)
+        for ranks in (2, 4):
+            other = attributed(folder / "exported", texts[:9], "--target", "last", ranks=ranks)
+            for mine, text in zip(of_tokens, other["texts"]):
+                theirs = text["models"][0]["attribution"]
+                self.assertLess(max(abs(a - b) for a, b in zip(mine["integrated_gradients"]["tokens"], theirs["integrated_gradients"]["tokens"], strict=True)), 1e-5)
+        page = WORK / "told.html"
+        self.assertEqual(report("--attributions", WORK / "told.json", "--output", page), (0, f"{page}\n", ""))
+        self.assertIn("what the token animal rests on", " ".join("".join(Reader(page.read_text()).text).split()))
 
 
 class Trained(unittest.TestCase):

@@ -15,6 +15,11 @@ def explained(draw, pieces, words):
             "deletion": {"tokens": 3, "highest": 0.4, "random": 0.05}}
 
 
+def of_token(draw, pieces, words):
+    found = explained(draw, pieces, words)
+    return {"place": len(pieces) - 2, "target": pieces[-2]} | {name: found[name] for name in ("output", "baseline_output", "integrated_gradients", "gradient_x_input", "deletion")}
+
+
 def lost(draw, pieces):
     losses = [None, *(draw.expovariate(0.3) for _ in pieces[1:])]
     return {"loss": 2.5, "losses": losses, "ranks": [None, *(draw.randrange(50) for _ in pieces[1:])], "likeliest": [None] + [1] * (len(pieces) - 1),
@@ -30,13 +35,14 @@ def document(of_losses):
     for number in range(1, 9):
         words = [draw.choice(["film", "antidisestablishmentarianism", "good", *report_example.HOSTILE]) for _ in range(5 * number)]
         pieces = ["[CLS]", *(" " + word for word in words), "[SEP]"]
-        models = [lost(draw, pieces) if of_losses else explained(draw, pieces, words) for _ in range(2)]
+        models = [lost(draw, pieces) | {"attribution": of_token(draw, pieces, words)} if of_losses else explained(draw, pieces, words) for _ in range(2)]
         text = {"source": f"new.csv:{number}", "text": " ".join(words), "tokens": list(range(len(pieces))), "pieces": pieces, "words": words,
                 "word_of_token": [-1, *range(len(words)), -1], "models": models}
         text["influence"] = {measure: {"helpful": [sample(draw, 1) for _ in range(5)], "harmful": [sample(draw, -1) for _ in range(5)]}
                              for measure in (("projected",) if of_losses else ("head", "projected"))}
         texts.append(text)
     head = {"format": "trireme-attributions", "version": 1, "models": ["exported", "models/a-base-with-a-long-name"]}
+    head |= {"baseline": "the mask token", "steps": "doubled", "tolerance": 0.01}
     if not of_losses:
-        head |= {"task": "classification", "labels": ["bad", "good"], "method": "integrated-gradients", "baseline": "the mask token", "steps": "doubled", "tolerance": 0.01}
+        head |= {"task": "classification", "labels": ["bad", "good"], "method": "integrated-gradients"}
     return head | {"texts": texts}
