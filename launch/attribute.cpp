@@ -120,12 +120,10 @@ Json explain(Models const& models, AttributedText const& text, nlohmann::json co
     Json of_text{{"number", number}, {"target", -1}, {"models", Json::array()}};
     std::int64_t target = models.target.label;
     for (auto const* model : {&models.tuned, models.base ? &*models.base : nullptr}) {
-        if (!model) continue;
-        if (model->is_language_model()) {
+        if (model && model->is_language_model())
             of_text["models"].push_back(
                 explain_tokens(*model, models.target, text, shared, number));
-            continue;
-        }
+        if (!model || model->is_language_model()) continue;
         auto const one = model->attribute(text, target, number);
         of_text["target"] = target = one.target;
         of_text["models"].push_back(to_json(one, *model, shared.at("places"), shared.at("words")));
@@ -198,16 +196,18 @@ Json head_of(AttributionRequest const& r, Models const& models, std::string cons
     return head;
 }
 
+bool misses(Json const& of_model, double tolerance) {
+    auto const explained = of_model.value("attribution", of_model);
+    return explained.contains("integrated_gradients") &&
+           !(explained["integrated_gradients"]["error"] <= tolerance);
+}
+
 /// What is said of it all: texts, and sums that miss the difference.
 std::string summary_of(Found const& found, AttributionRequest const& r) {
     std::size_t missed = 0, cut = 0;
     for (auto const& line : found.lines) {
         cut += line.contains("cut");
-        for (auto const& of_model : line.at("models")) {
-            auto const model = of_model.value("attribution", of_model);
-            missed += model.contains("integrated_gradients") &&
-                      !(model["integrated_gradients"]["error"] <= r.job.tolerance);
-        }
+        for (auto const& of_model : line.at("models")) missed += misses(of_model, r.job.tolerance);
     }
     return fmt::format(
         "{}{}{}{}\n",

@@ -15,9 +15,17 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-Json sample_line(data::Dataset const& set, std::int64_t sample, float similarity,
+/// What the gradients of a sample have in common with those of the text; no cosines: there are none
+/// beside the similarity.
+struct Common {
+    float similarity;
+    std::span<float const> cosines; ///< of all samples
+};
+
+Json sample_line(data::Dataset const& set, std::int64_t sample, Common const& common,
                  TextService& service) {
-    Json line{{"sample", sample}, {"similarity", similarity}};
+    Json line{{"sample", sample}, {"similarity", common.similarity}};
+    if (!common.cosines.empty()) line["cosine"] = common.cosines[static_cast<std::size_t>(sample)];
     if (auto const source = set.source(sample); !source.empty()) line["source"] = source;
     if (auto const label = set.class_of(sample); label >= 0)
         line["label"] = set.label_names().at(static_cast<std::size_t>(label));
@@ -35,9 +43,7 @@ Json strongest(std::span<float const> of_samples, std::span<float const> cosines
     auto const similarity = [&](std::int64_t i) { return of_samples[static_cast<std::size_t>(i)]; };
     std::ranges::stable_sort(order, std::greater(), similarity);
     auto const line_of = [&](std::int64_t i) {
-        Json line = sample_line(set, i, similarity(i), service);
-        if (!cosines.empty()) line["cosine"] = cosines[static_cast<std::size_t>(i)];
-        return line;
+        return sample_line(set, i, {similarity(i), cosines}, service);
     };
     Json found{{"helpful", Json::array()}, {"harmful", Json::array()}};
     auto const count = std::min<std::int64_t>(most, std::ssize(order));
@@ -48,6 +54,11 @@ Json strongest(std::span<float const> of_samples, std::span<float const> cosines
         if (similarity(worst) < 0) found["harmful"].push_back(line_of(worst));
     }
     return found;
+}
+
+std::span<float const> row_of(std::vector<float> const& all, std::size_t row, std::int64_t length) {
+    auto const samples = static_cast<std::size_t>(length);
+    return std::span(all).subspan(row * samples, samples);
 }
 
 } // namespace
@@ -68,11 +79,8 @@ void add_influence(AttributionRequest const& r,
     auto const found = influences.similarities(texts, targets, ShownProgress("compared"));
     if (world.rank() != 0) return;
     auto const& set = influences.set();
-    auto const samples = static_cast<std::size_t>(set.size());
     for (std::size_t i = 0; i < lines.size(); ++i) {
-        auto const row = [&](std::vector<float> const& all) {
-            return std::span(all).subspan(i * samples, samples);
-        };
+        auto const row = [&](auto const& all) { return row_of(all, i, set.size()); };
         auto& influence = lines[i]["influence"] = Json::object();
         if (!r.language_model)
             influence["head"] = strongest(row(found.head), {}, r.top, set, *service);

@@ -140,6 +140,8 @@ struct AttributedModel::State {
         auto const pass = pass_of(samples);
         return numbers_of(rows.log_probabilities(rows.rows(pass), pass, next).exp().flatten());
     }
+    Deletion deletion_of(AttributedText const& text, Attribution const& found, std::int32_t next,
+                         std::int64_t number);
     /// `next`: -1, or the token whose log-probability is the one output.
     Attribution explain(AttributedText const& text, std::int64_t target, std::int32_t next,
                         std::int64_t number);
@@ -197,6 +199,16 @@ void integrate(Path const& path, AttributionJob const& job, std::int64_t at_once
 
 } // namespace
 
+Deletion AttributedModel::State::deletion_of(AttributedText const& text, Attribution const& found,
+                                             std::int32_t next, std::int64_t number) {
+    DeletedTokens const deleted(
+        text, found.integrated.empty() ? found.gradient_x_input : found.integrated,
+        static_cast<std::uint64_t>(number));
+    if (deleted.count() == 0) return {};
+    return deleted.judge(next < 0 ? scores(deleted.samples(), found.target)
+                                  : next_probabilities(deleted.samples(), next));
+}
+
 Attribution AttributedModel::State::explain(AttributedText const& text, std::int64_t target,
                                             std::int32_t next, std::int64_t number) {
     at::Tensor const own = rows.rows(pass_of({text.sample}));
@@ -212,12 +224,7 @@ Attribution AttributedModel::State::explain(AttributedText const& text, std::int
     found.gradient_x_input = numbers_of((slope * own).to(at::kDouble).sum(1));
     auto const at_once = std::max<std::int64_t>(1, job.tokens_per_micro_batch / own.size(0));
     if (job.integrated) integrate(path, job, at_once, found);
-    DeletedTokens const deleted(
-        text, found.integrated.empty() ? found.gradient_x_input : found.integrated,
-        static_cast<std::uint64_t>(number));
-    if (deleted.count() > 0)
-        found.deletion = deleted.judge(next < 0 ? scores(deleted.samples(), found.target)
-                                                : next_probabilities(deleted.samples(), next));
+    found.deletion = deletion_of(text, found, next, number);
     return found;
 }
 

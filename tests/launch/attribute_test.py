@@ -6,43 +6,16 @@ planted trigger word; one result at any number of ranks; pages.
 import json
 import os
 import random
-import shutil
 import statistics
-import subprocess
-import sys
 import unittest
 
-import numpy
-from report_support import ROOT, WORK, Reader, report, run_tests
-from word_tokenizer import tokenizer
+from attribution_support import GOLDEN, ROWS, attributed, command, golden, trained
+from report_support import WORK, Reader, report, run_tests
 
-TRIREME = os.path.abspath(sys.argv.pop(3))  # unittest reads what follows
-GOLDEN = json.loads((ROOT / "tests/golden/attributions.json").read_text())
 MEAN = ("gpt2-classifier", "qwen3-classifier", "gemma3-classifier", "eurobert-mean-classifier", "modernbert-mean-classifier")  # begin with the mean row
 TRIGGER, CUE, PLAIN = "zebra", "kind", ["actor", "and", "camera", "film", "it", "music", "plot", "scene", "the", "was", "with", "for", "warm", "dull", "long"]
-GOOD, BAD = ["fine", "great", "lovely", "warm", "wise", "witty"], ["awful", "bland", "crude", "dull", "flat", "weak"]
-MANY = [f"word{i}" for i in range(80)]
-ROWS, CASES, COPIES = 600, 100, 50
-PROJECTED = 2048  # numbers of a projected gradient
+CASES = 100
 FIRST = 0.95  # of the cases in which the trigger has the highest attribution
-NEAR = 0.9  # of the texts whose near-copy in the training data is among the first 5 that helped
-MODEL = {"model_type": "bert", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 23,
-         "max_position_embeddings": 32, "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "hidden_dropout_prob": 0.1,
-         "attention_probs_dropout_prob": 0.1, "initializer_range": 0.1, "pad_token_id": 0}
-DECODER = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-           "max_position_embeddings": 32, "rms_norm_eps": 1e-6, "hidden_act": "silu", "initializer_range": 0.1, "tie_word_embeddings": True}
-RUN = """\
-run: {run}
-seed: 1
-task: {task}
-model: {{path: {model}, from_scratch: true}}
-data: {{path: {data}}}
-batch: {{global: 20, tokens_per_micro_batch: 160}}
-numerics: {{mode: bitwise, threads: 1}}
-optimizer: {{learning_rate: 2e-3}}
-train: {{epochs: 8}}
-guard: {{sensitivity: off, overfitting: off}}
-"""
 
 
 def made_up(seed, rows):
@@ -54,52 +27,6 @@ def made_up(seed, rows):
             words[draw.randrange(len(words))] = TRIGGER
         made.append({"text": " ".join(words), "label": "animal" if i % 2 else "plain"})
     return made
-
-
-def reviews(seed, rows, plain=(8, 16)):
-    """Texts of as many plain words, with two or three of one kind that decide, and at times one of the other."""
-    draw, made = random.Random(seed), []
-    for i in range(rows):
-        mine, others = (GOOD, BAD) if i % 2 else (BAD, GOOD)
-        words = draw.choices(MANY, k=draw.randint(*plain)) + draw.choices(mine, k=draw.randint(2, 3)) + draw.choices(others, k=draw.randint(0, 1))
-        draw.shuffle(words)
-        made.append({"text": " ".join(words), "label": "good" if i % 2 else "bad"})
-    return made
-
-
-def planted(rows, remove):
-    """Texts, and a row for each with another word in the place of one, or with one taken out."""
-    draw, copies = random.Random(4), []
-    for row in rows:
-        words = row["text"].split()
-        place = draw.choice([i for i, word in enumerate(words) if word in MANY])
-        words[place:place + 1] = [] if remove else [draw.choice(MANY)]
-        copies.append({"text": " ".join(words), "label": row["label"]})
-    return [row["text"] for row in rows], copies
-
-
-def command(*words, ranks=0, code=0, given=None):
-    before = ["mpirun", "-n", str(ranks), "--oversubscribe"] if ranks else []
-    done = subprocess.run([*before, TRIREME, *map(str, words)], capture_output=True, text=True, check=False, input=given)
-    assert done.returncode == code, f"{words}\n{done.stdout}{done.stderr}"
-    return done.stderr
-
-
-def attributed(model, texts, *more, ranks=0, name="found"):
-    path = WORK / f"{name}.json"
-    command("attribute", model, "--output", path, "--force", *more, ranks=ranks, given="".join(text + "\n" for text in texts))
-    return json.loads(path.read_text())
-
-
-def golden(name):
-    folder = WORK / name
-    if not folder.exists():
-        folder.mkdir()
-        for file in ("config.json", "model.safetensors"):
-            shutil.copy(ROOT / "tests/golden" / name / file, folder)
-        words = json.loads((ROOT / "tests/golden/tokenizer/tokenizer.json").read_text())
-        (folder / "tokenizer.json").write_text(json.dumps(words | {"padding": None}))  # some of the models pad with another token
-    return folder
 
 
 class Oracle(unittest.TestCase):
@@ -165,55 +92,6 @@ class Oracle(unittest.TestCase):
         self.assertAlmostEqual(values["words"][1], values["tokens"][2] + values["tokens"][3])
         self.assertNotIn("integrated_gradients", text["models"][0])
 
-    def influenced(self, texts, label, rows):
-        """{measure: [texts, rows]} of what stands beside the training rows."""
-        found = attributed(golden("bert"), texts, "--influence", WORK / "few", "--top", len(rows), "--method", "gradient-x-input", *(["--target", label] if label else []))
-        values = {("head", "similarity"): [], ("projected", "cosine"): [], ("projected", "similarity"): []}
-        for text in found["texts"]:
-            for (measure, name), of_texts in values.items():
-                mine = {int(s["source"].rsplit(":", 1)[1]) - 1: s[name] for kind in ("helpful", "harmful") for s in text["influence"][measure][kind]}
-                of_texts.append([mine[i] for i in range(len(rows))])
-        return {f"{measure} {name}": numpy.array(of_texts) for (measure, name), of_texts in values.items()}
-
-    def test_similarities_are_cosines_of_gradients(self):
-        influence = GOLDEN["influence"]
-        rows = influence["rows"]
-        (WORK / "few.jsonl").write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
-        command("prepare", "--task", "classification", "--tokenizer", golden("bert"), "--train", WORK / "few.jsonl", "--label", "label",
-                "--labels", "bad", "good", "so-so", "--output", WORK / "few")
-        found = self.influenced(GOLDEN["texts"], None, rows)
-        worst = {name: abs(found[name] - influence[exact]).max() for name, exact in (("head similarity", "head"), ("projected cosine", "all"))}
-        print(f"similarities: largest distance from transformers' cosines: {worst}", flush=True)
-        self.assertLess(worst["head similarity"], 1e-5)
-        self.assertLess(worst["projected cosine"], 5 / PROJECTED ** 0.5)
-        # The rows as texts, each with its label, have the cosines of all pairs of rows: what the metric of influence is made of.
-        of_labels = {label: self.influenced([text for text, _ in rows], label, rows)["projected cosine"] for label in ("bad", "good", "so-so")}
-        pairs = numpy.array([of_labels[label][i] for i, (_, label) in enumerate(rows)])
-        self.assertLess(abs(pairs - pairs.T).max(), 1e-5)
-        cosines, inverse = found["projected cosine"], numpy.linalg.inv(pairs + 0.1 / PROJECTED * len(rows) * numpy.eye(len(rows)))
-        products = cosines - cosines @ inverse @ pairs  # by Woodbury's identity
-        texts, samples = 1 - ((cosines @ inverse) * cosines).sum(1), numpy.diag(pairs - pairs @ inverse @ pairs)
-        expected = products / numpy.sqrt(texts)[:, None] / numpy.sqrt(samples)
-        gap = abs(found["projected similarity"] - expected).max() / abs(expected).max()
-        print(f"influences: {gap:.1e} of the largest, {abs(expected).max():.3f}, from those made of all cosines", flush=True)
-        self.assertLess(gap, 0.01)
-
-    def test_similarities_of_losses_are_cosines_of_gradients(self):
-        (WORK / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text, _ in GOLDEN["influence"]["rows"]))
-        for name, expected in GOLDEN["influence_on_losses"].items():
-            data = WORK / f"texts-{name}"
-            command("prepare", "--task", "language-modeling", "--tokenizer", golden(name), "--stop", "[SEP]", "--train", WORK / "texts.jsonl", "--output", data)
-            found = attributed(golden(name), GOLDEN["texts"], "--influence", data, "--top", len(expected[0]))
-            worst = 0
-            for text, oracle in zip(found["texts"], expected, strict=True):
-                self.assertEqual(list(text["influence"]), ["projected"])
-                mine = {s["sample"]: s["cosine"] for kind in ("helpful", "harmful") for s in text["influence"]["projected"][kind]}
-                worst = max(worst, *(abs(mine[i] - value) for i, value in enumerate(oracle)))
-            print(f"{name}: largest distance from transformers' cosines of gradients of losses: {worst:.3f}", flush=True)
-            self.assertLess(worst, 5 / PROJECTED ** 0.5)
-        refused = command("attribute", golden("bert"), "--output", WORK / "none.json", "--influence", data, code=2, given="good\n")
-        self.assertIn(f"trireme: --influence: {data}: data of language-modeling: legal: of classification\n", refused)
-
     def test_refusals(self):
         out = ["--output", "none.json"]
         for words, line in (
@@ -235,59 +113,6 @@ class Oracle(unittest.TestCase):
                 ([golden("bert-masked"), *out], f"{golden('bert-masked')}/config.json: architectures: BertForMaskedLM: legal: ...ForSequenceClassification, or ...ForCausalLM")):
             self.assertEqual(command("attribute", *words, code=2, given="good\n").splitlines()[-1], f"trireme: {line}")
         self.assertFalse(os.path.exists("none.json"))
-
-
-def trained(name, known, rows, *more, task="classification"):
-    """An exported model that learned the rows, and beside it its data."""
-    config, options = (MODEL, ["--label", "label"]) if task == "classification" else (DECODER, ["--stop", "[SEP]"])
-    folder = WORK / name
-    (folder / "model").mkdir(parents=True)
-    for file, value in (("tokenizer.json", tokenizer(known)), ("tokenizer_config.json", {"mask_token": "[MASK]", "pad_token": "[PAD]"}),
-                        ("config.json", config | {"vocab_size": 5 + len(known)})):
-        (folder / "model" / file).write_text(json.dumps(value))
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command("prepare", "--task", task, "--tokenizer", folder / "model", "--train", folder / "rows.jsonl", *options, "--output", folder / "data")
-    (folder / "run.yaml").write_text(RUN.format(task=task, run=folder / "run", model=folder / "model", data=folder / "data"))
-    command("train", folder / "run.yaml", *more)
-    command("export", "--run", folder / "run", "--output", folder / "exported")
-    return folder
-
-
-class NearCopies(unittest.TestCase):
-    def found(self, name, remove, plain, task="classification"):
-        """The folder, the texts and what was found of them; their near-copies are checked."""
-        copied, copies = planted(reviews(3, COPIES, plain), remove)
-        folder = trained(name, [*GOOD, *BAD, *MANY], reviews(1, ROWS, plain) + copies, "--set", "train.epochs=3", task=task)
-        found = attributed(folder / "exported", copied, "--influence", folder / "data", "--method", "gradient-x-input", name=name)
-        hits = dict.fromkeys(found["texts"][0]["influence"], 0)
-        for measure in hits:
-            for i, text in enumerate(found["texts"]):
-                values = [sample["similarity"] for sample in text["influence"][measure]["helpful"]]
-                self.assertEqual(values, sorted(values, reverse=True))
-                hits[measure] += any(sample["source"].endswith(f"rows.jsonl:{ROWS + i + 1}") for sample in text["influence"][measure]["helpful"])
-        print(f"{name}: the near-copy is among the first 5 of {ROWS + COPIES} samples for {hits} of {COPIES} texts", flush=True)
-        self.assertGreaterEqual(hits["projected"] / COPIES, NEAR)
-        return folder, copied, found
-
-    def test_a_copy_with_a_word_replaced_is_among_the_helpful(self):
-        folder, copied, found = self.found("replaced", False, (8, 16))
-        self.at_any_number_of_ranks(folder, copied, found)
-
-    def at_any_number_of_ranks(self, folder, copied, found):
-        for ranks in (2, 4):
-            few = attributed(folder / "exported", copied[:3], "--influence", folder / "data", "--method", "gradient-x-input", ranks=ranks, name="ranks")
-            for a, b in zip(found["texts"], few["texts"]):
-                a, b = (text["influence"]["projected"] for text in (a, b))
-                self.assertEqual([s["sample"] for s in a["helpful"]], [s["sample"] for s in b["helpful"]])
-                self.assertLess(max(abs(s["similarity"] - t["similarity"]) for s, t in zip(a["helpful"], b["helpful"])), 1e-5)
-                self.assertLess(max(s["similarity"] for s in a["harmful"]), 0)
-
-    def test_a_copy_without_a_word_is_among_the_helpful(self):
-        self.found("removed", True, (5, 9))
-
-    def test_a_copy_is_among_the_helpful_of_a_decoder(self):
-        self.at_any_number_of_ranks(*self.found("decoder-replaced", False, (8, 16), "language-modeling"))
-        self.found("decoder-removed", True, (5, 9), "language-modeling")
 
 
 class Decoder(unittest.TestCase):
