@@ -153,10 +153,18 @@ class Quantities(unittest.TestCase):
         for quantity, test in tests.items():
             effect = effects.of_groups(("groups", "g", "rather than the others", quantity), inside, found[quantity], None)
             self.assertAlmostEqual(effect.tuned.value, of(test, True) - of(test, False), 12)
-        f1 = measure.f1_of(outputs, labels, inside)
-        from sklearn.metrics import f1_score
-        self.assertAlmostEqual(f1.value, f1_score(labels[inside], shares[inside] > 0.5, average="macro"), 12)
+
+    def test_f1_of_a_group_is_that_of_scikit_learn(self):
+        """The largest table of tests/golden/make_metrics.py is one group; rows outside it have other labels and predictions."""
+        case = max(json.loads((ROOT / "tests/golden/metrics.json").read_text())["cases"], key=lambda c: len(c["labels"]))
+        units, classes = len(case["labels"]), range(case["classes"])
+        draw = numpy.random.default_rng(3)
+        labels, predicted = (numpy.append(case[name], draw.integers(0, case["classes"], units)) for name in ("labels", "predictions"))
+        outputs = Outputs(CLASSES, {str(c): (predicted == c).astype(float) for c in classes}, 0)
+        f1 = measure.f1_of(outputs, labels, numpy.arange(2 * units) < units)
+        self.assertAlmostEqual(f1.value, case["f1"], 12)
         self.assertTrue(f1.low < f1.value < f1.high)
+        self.assertEqual(f1.units, units)
 
     def test_numbers_and_several_labels(self):
         numbers = Outputs(NUMBERS, {"stars": numpy.array([1.0, 2.0])}, 0)
