@@ -24,6 +24,9 @@ namespace trireme::cluster {
 namespace {
 
 std::atomic<FlightRecorder*> recorder = nullptr;
+std::atomic<int> handlers = 0; ///< of signals, that are using it
+static_assert(std::atomic<int>::is_always_lock_free &&
+              std::atomic<FlightRecorder*>::is_always_lock_free);
 
 /// Hashes what must be the same on every member, chained, so that a difference stays one for good.
 std::uint32_t chained(std::uint32_t before, CallRecord const& call) {
@@ -110,6 +113,7 @@ FlightRecorder::FlightRecorder(int rank, int size) {
 FlightRecorder::~FlightRecorder() {
     FlightRecorder* self = this;
     recorder.compare_exchange_strong(self, nullptr);
+    while (handlers > 0) std::this_thread::yield(); // one on another thread may write to the block
     munmap(block_, sizeof(Block));
 }
 
@@ -252,6 +256,12 @@ void FlightRecorder::asked_to_end() noexcept {
 
 FlightRecorder* flight_recorder() {
     return recorder;
+}
+
+void note_request_to_end() noexcept {
+    ++handlers;
+    if (FlightRecorder* const r = recorder) r->asked_to_end();
+    --handlers;
 }
 
 void enter_phase(std::string_view phase) {

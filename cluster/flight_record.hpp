@@ -62,7 +62,6 @@ class FlightRecorder : public WaitObserver {
     void end(FlightEnd how, int exit_code, std::string_view error);
     void set_deadline(std::chrono::milliseconds deadline) { deadline_ms_ = deadline.count(); }
     std::chrono::milliseconds deadline() const { return std::chrono::milliseconds(deadline_ms_); }
-    /// Is safe in a signal handler.
     void asked_to_end() noexcept;
 
     // The watch calls these.
@@ -110,6 +109,9 @@ class FlightRecorder : public WaitObserver {
 /// The recorder of this process: the last one made, none after its end. Local.
 FlightRecorder* flight_recorder();
 
+/// Notes that a signal asked this process to end. Is safe in a handler, on any thread, also while
+/// the recorder ends.
+void note_request_to_end() noexcept;
 /// Notes where this process is, as reports show it; fires the faults of that phase
 /// (cluster/fault.hpp). Local, cheap.
 void enter_phase(std::string_view phase);

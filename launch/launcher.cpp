@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <thread>
 
@@ -64,8 +65,15 @@ bool works_alone(std::string const& command) {
     return true;
 }
 
+/// Lets nothing but KILL end this process.
+static void ignore_requests_to_end() {
+    for (int const signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2})
+        std::signal(signal, SIG_IGN);
+}
+
 int leave_in_order(int rank, int ranks, int code) {
     if (ranks <= 1 || code == cluster::kDone) return code;
+    ignore_requests_to_end();
     if (rank > 0) return cluster::kDone;
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
     return code;

@@ -20,11 +20,12 @@ void check_session_folder();
 /// in a step of srun the first rank works alone, and says so.
 bool works_alone(std::string const& command);
 
-/// Returns, in time, the exit code of this rank when all end with `code`. mpirun kills the others
-/// when a rank leaves with another code than 0; so the first rank leaves last, and its code is that
-/// of the job. mpirun 4.1 sleeps for twice its time-out after such a code even if no rank is left
-/// (`mpirun -n 1 sh -c 'exit 2'` does); no rank can spare it that, but a mistake's line is there
-/// before.
+/// Returns, in time, the exit code of this rank when all end with `code`. mpirun and srun kill the
+/// others when a rank leaves with another code than 0; so the first rank leaves last, and its code
+/// is that of the job. Ranks of a busy node may take longer still: from here on they ignore what
+/// asks them to end, since TERM would make the job's code 143. mpirun 4.1 sleeps for twice its
+/// time-out after such a code even if no rank is left (`mpirun -n 1 sh -c 'exit 2'` does); no rank
+/// can spare it that, but a mistake's line is there before.
 int leave_in_order(int rank, int ranks, int code);
 
 } // namespace trireme::launch

@@ -40,7 +40,7 @@ std::int64_t now() {
 
 void ask() {
     flag = true;
-    if (auto* const recorder = cluster::flight_recorder()) recorder->asked_to_end();
+    cluster::note_request_to_end();
 }
 
 /// [Note: what mpirun does before it ends its ranks] Open MPI 4 answers Ctrl-C, TERM and HUP with
@@ -112,7 +112,11 @@ StopSignal::StopSignal() {
 }
 
 StopSignal::~StopSignal() {
-    for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &former[i], nullptr);
+    for (std::size_t i = 0; i < kSignals.size(); ++i) {
+        struct sigaction now = {};
+        sigaction(kSignals[i], nullptr, &now);
+        if (now.sa_sigaction == remember) sigaction(kSignals[i], &former[i], nullptr);
+    }
     pulse.reset();
     flag = false;
 }

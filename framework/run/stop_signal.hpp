@@ -9,7 +9,7 @@ namespace trireme::framework::run {
 class StopSignal {
   public:
     StopSignal();  ///< installs the handlers
-    ~StopSignal(); ///< restores the former ones
+    ~StopSignal(); ///< restores the former ones, but where others were installed since
     StopSignal(StopSignal const&) = delete;
     StopSignal& operator=(StopSignal const&) = delete;
 
