@@ -43,6 +43,7 @@ class SlurmTest(unittest.TestCase):
             if not pathlib.Path(f"/proc/{self.init_of(number)}").exists():
                 node("start", number)
             node("mend", number)
+        self.wait("all ranks to end", lambda: not self.run_.nodes_of_ranks())
         self.wait("four idle nodes", lambda: output("sinfo", "-h", "-p", "prod", "-t", "idle", "-o", "%D") == "4")
 
     @staticmethod
@@ -183,7 +184,7 @@ class SlurmTest(unittest.TestCase):
             else:
                 output("scancel", "--signal=USR1", str(job_id))
             self.wait_for_state(job_id, "FAILED")
-            self.assertEqual(job(job_id)["ExitCode"], "85:0")
+            self.assertEqual(job(job_id)["ExitCode"], "85:0", self.run_.said()[-4000:])
             self.assertEqual(self.run_.events("end")[number]["step"], step + 1)
             if number == 0:
                 self.record("F5", "USR1 to one rank of four", "all ranks stopped after the same step, exit code 85", lost=0)
