@@ -35,6 +35,8 @@ target_include_directories(trireme_torch SYSTEM INTERFACE
   "${TRIREME_TORCH_ROOT}/include" "${TRIREME_TORCH_ROOT}/include/torch/csrc/api/include")
 target_link_libraries(trireme_torch INTERFACE
   "${TRIREME_TORCH_ROOT}/lib/libtorch_cpu.so" "${TRIREME_TORCH_ROOT}/lib/libc10.so")
+# The wheel brings headers of an fmt of its own version, in front on the include path, and no library of it.
+target_compile_definitions(trireme_torch INTERFACE FMT_HEADER_ONLY=1)
 target_link_options(trireme_torch INTERFACE "-Wl,-rpath,${TRIREME_TORCH_ROOT}/lib"
   "-Wl,--allow-shlib-undefined")
 # trireme_precompiled(NAME header...): an object library whose precompiled header others take with REUSE_FROM.

@@ -19,7 +19,7 @@ target_compile_options(trireme_test_pch PRIVATE -O0)
 function(trireme_target name torch)
   target_link_libraries(${name} PRIVATE trireme::options)
   if(torch)
-    target_link_libraries(${name} PUBLIC trireme::torch)
+    target_link_libraries(${name} PRIVATE trireme::torch) # who includes its headers says TORCH too
     target_precompile_headers(${name} REUSE_FROM trireme_torch_pch)
     get_target_property(sources ${name} SOURCES)
     list(LENGTH sources n)
