@@ -2,11 +2,15 @@
 // on their axis, and the parts are the whole.
 #include "framework/run/step_clock.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <array>
 #include <chrono>
+#include <cmath>
+#include <functional>
 #include <numeric>
+#include <string>
 #include <thread>
 
 #include "cluster/file.hpp"
@@ -68,6 +72,34 @@ std::array<Found, 2> steps_with_a_late_rank(char const* group) {
     return found;
 }
 
+/// A busy machine may hold a thread for longer than any bound here: a clock that is wrong is wrong
+/// in each of five attempts. Returns what was wrong in the last, "" where one was right.
+std::string wrong_each_time(std::function<std::string()> const& attempt) {
+    std::string wrong;
+    for (int i = 0; i < 5; ++i)
+        if ((wrong = attempt()).empty()) break;
+    return wrong;
+}
+
+/// Says where the delays of steps_with_a_late_rank were found wrongly.
+std::string misplaced(std::array<Found, 2> const& found, run::StepAxis axis) {
+    auto const& [waits, late] = found;
+    std::string wrong;
+    auto const check = [&](char const* what, double seconds, double least, double most) {
+        if (seconds < least || seconds > most) wrong += fmt::format("{}: {} s; ", what, seconds);
+    };
+    check("twice 100 ms", exposed(waits.own, axis), 0.19, 0.3);
+    check("waiting is no work", own(waits.own, run::StepPhase::backward), 0, 0.05);
+    check("backward of the late rank", own(late.own, run::StepPhase::backward), 0.2, 0.3);
+    check("wait of the late rank", exposed(late.own, axis), 0, 0.05);
+    for (auto const& rank : {waits.own, late.own}) {
+        EXPECT_EQ(rank.steps, 2);
+        check("update", own(rank, run::StepPhase::update), 0.04, 0.1);
+        check("forward", own(rank, run::StepPhase::forward), 0, 0.02);
+    }
+    return wrong;
+}
+
 TEST(StepClock, ALateRankIsFoundInItsPhaseAndByTheOthersOnItsAxis) {
     std::pair<char const*, run::StepAxis> const groups[]{
         {"tensor", run::StepAxis::tensor},
@@ -79,27 +111,25 @@ TEST(StepClock, ALateRankIsFoundInItsPhaseAndByTheOthersOnItsAxis) {
         {"data", run::StepAxis::data},
         {"replicate", run::StepAxis::data},
         {"other", run::StepAxis::world}};
-    for (auto const& [group, axis] : groups) {
-        SCOPED_TRACE(group);
-        auto const [waits, late] = steps_with_a_late_rank(group);
-        EXPECT_GE(exposed(waits.own, axis), 0.19) << "twice 100 ms";
-        EXPECT_LT(own(waits.own, run::StepPhase::backward), 0.05) << "waiting is no work";
-        EXPECT_GE(own(late.own, run::StepPhase::backward), 0.2);
-        EXPECT_LT(exposed(late.own, axis), 0.05);
-        for (auto const& rank : {waits.own, late.own}) {
-            EXPECT_EQ(rank.steps, 2);
-            EXPECT_GE(own(rank, run::StepPhase::update), 0.04);
-            EXPECT_LT(own(rank, run::StepPhase::forward), 0.02);
-        }
-    }
+    for (auto const& [group, axis] : groups)
+        EXPECT_EQ(wrong_each_time([&] { return misplaced(steps_with_a_late_rank(group), axis); }),
+                  "")
+            << group;
 }
 
 TEST(StepClock, PartsAreTheWholeAndTheWholeIsTheWallTime) {
-    for (auto const& rank : steps_with_a_late_rank("tensor")) {
-        EXPECT_NEAR(sum_of_parts(rank.own), rank.own.seconds, 1e-6);
-        EXPECT_NEAR(rank.own.seconds, rank.wall, 2e-3) << "by another pair of clocks";
-        EXPECT_NEAR(sum_of_parts(rank.job.mean), rank.job.mean.seconds, 1e-6);
-    }
+    EXPECT_EQ(wrong_each_time([] {
+                  std::string wrong;
+                  for (auto const& rank : steps_with_a_late_rank("tensor")) {
+                      EXPECT_NEAR(sum_of_parts(rank.own), rank.own.seconds, 1e-6);
+                      EXPECT_NEAR(sum_of_parts(rank.job.mean), rank.job.mean.seconds, 1e-6);
+                      if (std::abs(rank.own.seconds - rank.wall) >
+                          2e-3) // by another pair of clocks
+                          wrong += fmt::format("{} s, wall {} s; ", rank.own.seconds, rank.wall);
+                  }
+                  return wrong;
+              }),
+              "");
 }
 
 TEST(StepClock, ManyRanksAreAMeanStepAndTheMostOfEachPart) {

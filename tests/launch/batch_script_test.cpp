@@ -194,7 +194,7 @@ TEST_F(ScriptTest, TheDirectivesAreThoseAskedFor) {
           "#SBATCH --time=10\n", "#SBATCH --requeue --dependency=singleton\n",
           "#SBATCH --signal=USR1@180\n", "#SBATCH --account=me\n", "#SBATCH --exclusive\n",
           "# Verified on: nothing.\n", "export SRUN_CPUS_PER_TASK=1\n",
-          "export SLURM_PMIX_FENCE=${SLURM_PMIX_FENCE:-ring}\n"})
+          "[ -n \"$SLURM_PMIX_FENCE\" ] || export SLURM_PMIX_FENCE=ring\n"})
         EXPECT_NE(script.find(line), std::string::npos) << line << script;
     job.launcher = "mpirun";
     EXPECT_NE(batch_script(job, plain_site()).find("#SBATCH --signal=B:USR1@180\n"),
