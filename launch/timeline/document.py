@@ -72,9 +72,10 @@ def idle_text(lanes, index):
     if share is None:
         return ""
     text = f"From the first action of the step to the last, ranks did not compute for {share:.1%} of the time."
-    ideal = sums.ideal(lanes[0].schedule, stages, sums.micro_steps_of(lanes[0]))
+    micro_steps = sums.micro_steps_of(lanes[0], index)
+    ideal = sums.ideal(lanes[0].schedule, stages, micro_steps)
     if stages > 1 and ideal is not None:
-        text += f" With actions that all take as long and transfers that take no time it were {ideal:.1%}: {stages} stages, {sums.micro_steps_of(lanes[0])} micro-steps, {lanes[0].schedule}."
+        text += f" With actions that all take as long and transfers that take no time it were {ideal:.1%}: {stages} stages, {micro_steps} micro-steps, {lanes[0].schedule}."
     return text
 
 

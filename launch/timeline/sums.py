@@ -58,6 +58,6 @@ def ideal(schedule, stages, micro_steps):
     return (stages - 1) / (micro_steps + stages - 1) if schedule in ("1f1b", "gpipe") else None
 
 
-def micro_steps_of(lane):
-    """Forward passes of a chunk in its first traced step."""
-    return len({a.micro_step for a in lane.steps[0].actions() if a.doing == "forward"})
+def micro_steps_of(lane, index):
+    """Forward passes of a chunk in a traced step: steps of samples of many lengths differ in it."""
+    return len({a.micro_step for a in lane.steps[index].actions() if a.doing == "forward"})

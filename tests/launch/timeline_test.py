@@ -14,7 +14,7 @@ import timelines
 from report_support import ROOT, WORK, run_tests
 
 sys.dont_write_bytecode = True
-from timeline import chrome, reading, spans, sums  # noqa: E402
+from timeline import chrome, document, reading, spans, sums  # noqa: E402
 
 FORWARD, BACKWARD, TRANSFER = 1_000_000, 2_000_000, 50_000
 
@@ -61,6 +61,13 @@ class Sums(unittest.TestCase):
             _, lanes = lanes_of("paper", stages, micro_steps, FORWARD, BACKWARD, 0)
             self.assertAlmostEqual(sums.idle(lanes, 0), (stages - 1) / (micro_steps + stages - 1), places=4)
             self.assertEqual(sums.ideal("1f1b", stages, micro_steps), (stages - 1) / (micro_steps + stages - 1))
+
+    def test_the_ideal_is_that_of_the_step_which_is_shown(self):
+        (_, lanes), (_, others) = (lanes_of("long", 4, 8, FORWARD, BACKWARD, 0), lanes_of("short", 4, 3, FORWARD, BACKWARD, 0))
+        for lane, other in zip(lanes, others):
+            lane.steps.append(other.steps[0])
+        for index, said in ((0, "for 27.3% of the time"), (0, "27.3%: 4 stages, 8 micro-steps"), (1, "for 50.0% of the time"), (1, "50.0%: 4 stages, 3 micro-steps")):
+            self.assertIn(said, document.idle_text(lanes, index))
 
     def test_a_slow_action_is_found_on_its_rank(self):
         ranks = timelines.run(2, 4, FORWARD, BACKWARD, TRANSFER)
