@@ -103,7 +103,8 @@ struct Found {
     std::vector<std::int32_t> targets = {};
 };
 
-/// What a language model makes of a text: losses, and what the explained token rests on.
+/// Adds to the losses of a text what the explained token rests on; a token with none before it has
+/// nothing to rest on.
 Json explain_tokens(AttributedModel const& model, AttributionTarget const& target,
                     AttributedText const& text, nlohmann::json const& shared, std::int64_t number) {
     Json found = to_json(model.losses(text));

@@ -1,4 +1,5 @@
-// What `trireme attribute --target` names: a label of a classifier, or a token of each text.
+// Reads --target of `trireme attribute`, which names a label of a classifier or a token of each
+// text of a language model.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -15,8 +15,8 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-/// What the gradients of a sample have in common with those of the text; no cosines: there are none
-/// beside the similarity.
+/// Compares a sample's gradient with that of the text. The last layer is compared by cosines
+/// alone, which are its similarities: then `cosines` is empty.
 struct Common {
     float similarity;
     std::span<float const> cosines; ///< of all samples

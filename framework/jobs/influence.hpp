@@ -7,11 +7,12 @@
 // to outliers. Those of the last layer are compared exactly (TracIn's section 4), those of all
 // parameters by random projection.
 //
-// What all gradients have in common, as what moves a whole class, hides what two samples share. The
-// inverse of the gradients' mean outer product takes it out, which is an influence function (Koh
-// and Liang, ICML 2017) on projected gradients (TRAK, Park et al., ICML 2023); dividing by the
-// lengths in that metric makes it a cosine (l-RelatIF, Barshan et al., AISTATS 2020). TRAK takes
-// the gradient of log(p / (1 - p)) for that of log p; the two point the same way.
+// Two samples that share a rare trait are hard to tell among gradients that all move a whole class.
+// The inverse of the gradients' mean outer product takes out what is common to all; that makes the
+// product an influence function (Koh and Liang, ICML 2017) on projected gradients (TRAK, Park et
+// al., ICML 2023); dividing by the lengths in that metric makes it a cosine (l-RelatIF, Barshan et
+// al., AISTATS 2020). TRAK takes the gradient of log(p / (1 - p)) for that of log p; the two point
+// the same way.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -36,11 +37,14 @@ struct InfluenceJob {
     bool language_model = false;  ///< the model; else a classifier
 };
 
-/// Of the gradients of texts with those of all samples, [texts, samples], row after row: cosines
-/// for the last layer (zeros for a language model, whose last layer may be its token table), and
-/// for all parameters; and cosines in the metric of influence.
+/// Compares the gradients of texts with those of all samples; each is [texts, samples], row after
+/// row.
 struct Similarities {
-    std::vector<float> head, cosine, influence;
+    /// cosines for the last layer; zeros for a language model, whose last layer may be its token
+    /// table
+    std::vector<float> head;
+    std::vector<float> cosine;    ///< for all parameters, projected
+    std::vector<float> influence; ///< cosines of these in the metric of influence
 };
 
 class Influences {
