@@ -153,8 +153,9 @@ def page(trireme, work):
 
 
 def words(text):
-    """Lines without their numbers, each once in a command's output: how far a run comes in a moment differs."""
-    lines, shown = [], set()
+    """Lines without their numbers, each once in a command's output, lines of steps in the order of the alphabet: how far a run comes
+    in a moment differs, and with it whether a step or an evaluation is the first that a resumed run shows."""
+    lines, shown, steps = [], set(), 0
     for line in text.splitlines():
         if line.startswith("$ "):
             shown = set()
@@ -164,9 +165,13 @@ def words(text):
         line = re.sub(r"[-+]?\d[\d,.:]*(e[-+]?\d+)?", "N", line)
         line = re.sub(r"\b(on|of) vm\S*|\S*/?tmp/\S*", "PLACE", line)
         line = re.sub(r"\s+", " ", line).replace("(best so far)", "").strip()
-        if line not in shown:
-            lines.append(line)
+        line = re.sub(r"( waits N %)? (\?|N) left$", " left", line)  # known from the second such line on, which a fast run never shows
+        if line in shown:
+            continue
         shown.add(line)
+        lines.append(line)
+        steps = steps + 1 if line.startswith("step ") else 0
+        lines[len(lines) - steps:] = sorted(lines[len(lines) - steps:])
     return lines
 
 
