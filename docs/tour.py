@@ -122,7 +122,8 @@ def page(trireme, work):
     write_scene(first)
     other.mkdir()
     environment = dict(os.environ, PATH=f"{pathlib.Path(trireme).resolve().parent}:{os.environ['PATH']}",
-                       HOME=str(work), COLUMNS="100", OMP_NUM_THREADS="1")
+                       HOME=str(work), COLUMNS="100", OMP_NUM_THREADS="1",
+                       OMPI_MCA_odls_base_sigkill_timeout="5")  # as launch/environment has it: ranks of a busy machine save in time
     t = Terminal(first, environment)
     t.say("## Data, and a look at them")
     t.type("trireme prepare --task classification --tokenizer model --input reviews.csv --label label --output data")
@@ -154,7 +155,8 @@ def page(trireme, work):
 
 def words(text):
     """Lines without their numbers, each once in a command's output, lines of steps in the order of the alphabet: how far a run comes
-    in a moment differs, and with it whether a step or an evaluation is the first that a resumed run shows."""
+    in a moment differs, and with it whether a step or an evaluation is the first that a resumed run shows. So do the machine's name,
+    its cores (threads of a rank, what the doctor warns of) and how much room its disk has."""
     lines, shown, steps = [], set(), 0
     for line in text.splitlines():
         if line.startswith("$ "):
@@ -163,7 +165,8 @@ def words(text):
             continue
         line = re.sub(r"\b[0-9a-f]{12,}\b", "HASH", line)
         line = re.sub(r"[-+]?\d[\d,.:]*(e[-+]?\d+)?", "N", line)
-        line = re.sub(r"\b(on|of) vm\S*|\S*/?tmp/\S*", "PLACE", line)
+        line = re.sub(r"\branks on \S+|\S*/?tmp/\S*", "PLACE", line)
+        line = re.sub(r"\b(thread|warning)s\b", r"\1", re.sub(r"\bN [kMGT]B free", "N B free", line))
         line = re.sub(r"\s+", " ", line).replace("(best so far)", "").strip()
         line = re.sub(r"( waits N %)? (\?|N) left$", " left", line)  # known from the second such line on, which a fast run never shows
         if line in shown:

@@ -14,6 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Seconds from the fault to a report of what did not come within 2 or 3 s: a busy machine may take
+/// a few times as long as one with nothing else to do.
+constexpr double kSoon = 15;
+
 void expect_failed(FaultyJob const& job) {
     EXPECT_TRUE(job.fired()) << job.output();
     EXPECT_NE(job.exit_code, 0) << job.output();
@@ -91,7 +95,7 @@ TEST(Death, RankThatNeverComesToMpiIsNotWaitedForForEver) {
     expect_failed(job);
     EXPECT_NE(job.find({"trireme: rank 0@", "MPI_Init has not ended for 3 s"}), nullptr)
         << job.output();
-    EXPECT_LT(job.detect_seconds(), 3 + 5);
+    EXPECT_LT(job.detect_seconds(), kSoon);
     EXPECT_FALSE(fs::exists(run.run()));
     auto const rest = run.recover(2);
     record({"F13", "SIGSTOP to rank 1 of 2 before MPI_Init",
@@ -106,7 +110,7 @@ TEST(Death, HangInTheTeardownIsNamed) {
     ASSERT_EQ(job.reports().size(), 1U) << job.output();
     EXPECT_NE(job.find({"MPI_Finalize has not ended for 2 s", "rank 1@", "mpi/finalize"}), nullptr)
         << job.output();
-    EXPECT_LT(job.detect_seconds(), 2 + 5);
+    EXPECT_LT(job.detect_seconds(), kSoon);
     auto const rest = run.recover(2);
     record({"F22", "SIGSTOP to rank 1 of 2 in MPI_Finalize",
             "named; all ranks ended; the run was saved", job.detect_seconds(), rest.seconds,

@@ -51,13 +51,23 @@ bool has_checkpoint(std::string const& run) {
     return false;
 }
 
+/// Slows down the last steps of a run, which no signal below is meant for: it must not be over
+/// before a busy machine has sent one.
+std::string slow_end() {
+    std::string faults;
+    for (int step = 30; step < 40; ++step)
+        faults += (faults.empty() ? "step/slow:0:" : ",step/slow:0:") + std::to_string(step) +
+                  ":sleep=0.5";
+    return faults;
+}
+
 /// Starts a run, sends `signal` to all its ranks once `steps` steps of this job are logged and
 /// there is a checkpoint (it is written while steps go on), and returns how it ended.
 Outcome interrupt(std::string const& folder, int ranks, std::size_t steps, int signal) {
     std::size_t const before = steps_done(folder + "/run");
-    auto job = std::async(std::launch::async, [&] {
-        return run_command(trireme(ranks, {"train", folder + "/run.yaml"}));
-    });
+    auto command = trireme(ranks, {"train", folder + "/run.yaml"});
+    command.insert(command.begin(), {"env", "TRIREME_FAULT=" + slow_end()});
+    auto job = std::async(std::launch::async, [&] { return run_command(command); });
     auto const limit = std::chrono::steady_clock::now() + 60s;
     while ((steps_done(folder + "/run") < before + steps || !has_checkpoint(folder + "/run")) &&
            std::chrono::steady_clock::now() < limit)
@@ -190,10 +200,18 @@ bool listens(pid_t pid, int signal) {
     return false;
 }
 
+/// Whether SIGSTOP has the process (proc(5), State).
+bool is_stopped(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("State:")) return line.find('T') != std::string::npos;
+    return false;
+}
+
 TEST_F(StopAndResume, AskedToStopBeforeMpiHasStartedItSavesAfterTheFirstStep) {
     auto command = trireme(2, {"train", folder_.path() + "/run.yaml"});
-    // rank 0 waits for it in MPI_Init
-    command.insert(command.begin(), {"env", "TRIREME_FAULT=start:1:*:sleep=4"});
+    // rank 0 waits for it in MPI_Init, until it is told to go on
+    command.insert(command.begin(), {"env", "TRIREME_FAULT=start:1:*:stop"});
     auto job = std::async(std::launch::async, [&] { return run_command(command); });
     auto const limit = std::chrono::steady_clock::now() + 60s;
     std::vector<pid_t> pids;
@@ -203,8 +221,12 @@ TEST_F(StopAndResume, AskedToStopBeforeMpiHasStartedItSavesAfterTheFirstStep) {
     } while ((pids.size() < 2 ||
               !std::ranges::all_of(pids, [](pid_t pid) { return listens(pid, SIGUSR1); })) &&
              std::chrono::steady_clock::now() < limit);
+    while (pids.size() == 2 && std::ranges::none_of(pids, is_stopped) &&
+           std::chrono::steady_clock::now() < limit)
+        std::this_thread::sleep_for(10ms);
     EXPECT_FALSE(fs::exists(folder_.path() + "/run")) << "the run began before the signal";
     for (pid_t const pid : pids) kill(pid, SIGUSR1);
+    for (pid_t const pid : pids) kill(pid, SIGCONT);
     Outcome const stopped = job.get();
     EXPECT_NE(stopped.output.find("fault fired"), std::string::npos) << stopped.output;
     EXPECT_EQ(stopped.exit_code, 85) << stopped.output;
