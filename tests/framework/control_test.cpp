@@ -130,9 +130,9 @@ TEST_F(Control, JobsWithoutProgressEndTheChain) {
 }
 
 TEST_F(Control, MinutesBetweenSaves) {
-    rules_.checkpoint.minutes = 0.001;
+    rules_.checkpoint.minutes = 0.01;
     auto c = control();
-    std::this_thread::sleep_for(80ms);
+    std::this_thread::sleep_for(650ms);
     EXPECT_TRUE(c.agree(false).save);
     c.save_began();
     EXPECT_FALSE(c.agree(false).save);

@@ -246,7 +246,8 @@ TEST(NcclStandin, SendsThatWaitForEachOtherAreADeadlock) {
 }
 
 TEST(NcclStandin, TwoThreadsInOneCommunicatorAreAViolation) {
-    Machine machine({.devices = 2, .settling = std::chrono::milliseconds(20)});
+    // Long enough for another thread to begin while a call is in progress.
+    Machine machine({.devices = 2, .settling = std::chrono::milliseconds(500)});
     Pair pair(machine);
     auto ask_in_another_thread = [&] {
         std::thread([&] {
