@@ -106,7 +106,7 @@ class SlurmTest(unittest.TestCase):
     def test_signal_before_the_limit(self):
         """Both templates: the signal reaches all ranks, they save, the job requeues itself and goes on."""
         runs = {name: Run("limit-" + name) for name in ("srun", "mpirun")}
-        slow = ",".join(f"step/slow:0:{step}:sleep=1.5" for step in range(10, 40))
+        slow = ",".join(f"step/slow:0:{step}:sleep=2" for step in range(10, 40))
         ids = {name: run.submit("--launcher", name, "--lead", "120", fault=slow)[0] for name, run in runs.items()}
         for name, run in runs.items():
             self.wait_for_text("fault fired", run)
@@ -140,7 +140,7 @@ class SlurmTest(unittest.TestCase):
                     "saved after the step, requeued, went on to the same weights", lost=0)
 
     def test_node_power_off(self):
-        number = self.run_.submit(*SAVED_AT_ONCE, fault="step/slow:0:15:sleep=6")[0]
+        number = self.run_.submit(*SAVED_AT_ONCE, fault="step/slow:0:15:sleep=15")[0]
         self.wait_for_text("fault fired")  # rank 0 sleeps, the others are in a collective with it
         first, second = self.run_.nodes_of_ranks()
         node("kill", second)
@@ -206,7 +206,7 @@ class SlurmTest(unittest.TestCase):
                     "three jobs died, the fourth refused to start (exit code 3), the other two were cancelled")
 
     def test_a_cancelled_job_stays_so(self):
-        number = self.run_.submit(fault="step/slow:0:10:sleep=4")[0]
+        number = self.run_.submit(fault="step/slow:0:10:sleep=6")[0]
         self.wait_for_text("fault fired")
         output("scancel", str(number))
         self.wait_for_state(number, "CANCELLED")
