@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <thread>
 
@@ -84,6 +85,20 @@ class Signals : public testing::Test {
         Outcome const verified = run_command(trireme(0, {"checkpoint", "verify", "--run", run()}));
         EXPECT_EQ(verified.exit_code, 0) << verified.output;
     }
+    /// Ranks that stand still for half a second take it for a pause, and a busy machine may make
+    /// them stand: what is wrong is wrong in each of three attempts.
+    bool in_one_of_three(std::function<bool(Background const& job)> const& attempt) {
+        for (int i = 0; i < 3; ++i) {
+            std::filesystem::remove_all(run());
+            Background job(train(2), log());
+            bool const right = comes("train", 3, 60s) && attempt(job);
+            job.kill(SIGKILL); // it sleeps until the two minutes are over
+            job.wait();
+            if (right) return true;
+            std::this_thread::sleep_for(2s); // its ranks end without it
+        }
+        return false;
+    }
     TemporaryFolder folder_;
 };
 
@@ -91,13 +106,10 @@ class Signals : public testing::Test {
 /// hear of it at once.
 TEST_F(Signals, ToMpirunLeaveAWholeSave) {
     for (int const signal : {SIGINT, SIGTERM, SIGHUP}) {
-        std::filesystem::remove_all(run());
-        Background job(train(2), log());
-        ASSERT_TRUE(comes("train", 3, 60s)) << signal;
-        job.kill(signal);
-        EXPECT_TRUE(comes("end", 1, 50s)) << signal;
-        job.kill(SIGKILL); // it sleeps until the two minutes are over
-        job.wait();
+        EXPECT_TRUE(in_one_of_three([&](Background const& job) {
+            job.kill(signal);
+            return comes("end", 1, 30s);
+        })) << signal;
         is_saved();
     }
 }
@@ -129,15 +141,14 @@ TEST_F(Signals, AHangUpSavesAndUnderNohupDoesNothing) {
 
 /// Ctrl-Z and `fg`: mpirun hands both on, and CONT is no wish to end then.
 TEST_F(Signals, APauseIsNoWishToEnd) {
-    Background job(train(2), log());
-    ASSERT_TRUE(comes("train", 3, 60s));
-    job.kill(SIGTSTP);
-    std::this_thread::sleep_for(3s);
-    job.kill(SIGCONT);
-    EXPECT_TRUE(comes("train", lines_of("train") + 20, 60s)) << "it goes on";
-    EXPECT_EQ(lines_of("end"), 0U);
-    job.kill(SIGUSR1);
-    EXPECT_TRUE(comes("end", 1, 50s));
+    EXPECT_TRUE(in_one_of_three([&](Background const& job) {
+        job.kill(SIGTSTP);
+        std::this_thread::sleep_for(3s);
+        job.kill(SIGCONT);
+        bool const goes_on = comes("train", lines_of("train") + 20, 30s) && lines_of("end") == 0;
+        job.kill(SIGUSR1);
+        return comes("end", 1, 50s) && goes_on;
+    }));
     is_saved();
 }
 
