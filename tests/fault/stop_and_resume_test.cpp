@@ -68,7 +68,7 @@ Outcome interrupt(std::string const& folder, int ranks, std::size_t steps, int s
     auto command = trireme(ranks, {"train", folder + "/run.yaml"});
     command.insert(command.begin(), {"env", "TRIREME_FAULT=" + slow_end()});
     auto job = std::async(std::launch::async, [&] { return run_command(command); });
-    auto const limit = std::chrono::steady_clock::now() + 60s;
+    auto const limit = std::chrono::steady_clock::now() + 200s;
     while ((steps_done(folder + "/run") < before + steps || !has_checkpoint(folder + "/run")) &&
            std::chrono::steady_clock::now() < limit)
         std::this_thread::sleep_for(1ms);
@@ -213,7 +213,7 @@ TEST_F(StopAndResume, AskedToStopBeforeMpiHasStartedItSavesAfterTheFirstStep) {
     // rank 0 waits for it in MPI_Init, until it is told to go on
     command.insert(command.begin(), {"env", "TRIREME_FAULT=start:1:*:stop"});
     auto job = std::async(std::launch::async, [&] { return run_command(command); });
-    auto const limit = std::chrono::steady_clock::now() + 60s;
+    auto const limit = std::chrono::steady_clock::now() + 200s;
     std::vector<pid_t> pids;
     do {
         std::this_thread::sleep_for(10ms);
