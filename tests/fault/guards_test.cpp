@@ -173,7 +173,8 @@ TEST_F(Guards, F19_ASpikeIsLeftOut) {
 }
 
 TEST_F(Guards, F24_ASecondJobOnTheFolderIsRefused) {
-    // The first one stands still in step 3 until the second has been refused, however late it comes.
+    // The first one stands still in step 3 until the second has been refused, however late it
+    // comes.
     Outcome second;
     std::atomic<bool> over = false;
     std::thread other;
