@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <vector>
 
 #include "tests/device/device_run.hpp"
 #include "tests/support/composed_path.hpp"
@@ -30,41 +31,22 @@ struct Row {
     std::vector<std::string> not_noticed; ///< layouts
 };
 
-/// All waits of one place in the code left out, as if the line were not there, or all its records.
-/// In some layouts a single one is not needed, since another wait for the same stream comes before
-/// anything is read: so the places here, in every layout that has them.
-TEST(DeviceOrderings, EachPlaceIsNeeded) {
-    ComposedPath const path;
-    std::map<std::string, Row> table;
-    auto const leave_out = [&](Layout const& layout, framework::parallelize::NumericsMode mode) {
-        RunOptions const options = small_run(layout.parallel, mode);
-        Curve const wanted = train_as_threads(layout.ranks, options);
-        for (auto const& [name, notice] : leave_out_each_name(
-                 layout.ranks, training(options, wanted, false), {.longest_pause = 0})) {
-            Row& row = table[name];
-            if (notice == Notice::none)
-                row.not_noticed.push_back(describe(layout.ranks, layout.parallel));
-            else
-                ++row.noticed;
-        }
-    };
-    for (auto const mode : {framework::parallelize::NumericsMode::bitwise,
-                            framework::parallelize::NumericsMode::fast})
-        for (auto const& layout :
-             {Layout{1, {}}, Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{2, {.zero = 2}},
-              Layout{2, {.zero = 3}},
-              Layout{4,
-                     {.shard = 2, .zero = 3, .recompute = framework::parallelize::Recompute::full}},
-              Layout{2, {.pipeline = 2, .schedule = parallel::ScheduleKind::one_f_one_b}},
-              Layout{4,
-                     {.pipeline = 2, .zero = 3, .schedule = parallel::ScheduleKind::zero_bubble}}})
-            leave_out(layout, mode);
-    for (auto const& layout :
-         {Layout{2, {.tensor = 2}},
-          Layout{
-              4,
-              {.tensor = 2, .zero = 3, .recompute = framework::parallelize::Recompute::selective}}})
-        leave_out(layout, framework::parallelize::NumericsMode::fast);
+using Table = std::map<std::string, Row>; ///< by place
+
+void leave_out(Layout const& layout, NumericsMode mode, Table& table) {
+    RunOptions const options = small_run(layout.parallel, mode);
+    Curve const wanted = train_as_threads(layout.ranks, options);
+    for (auto const& [name, notice] : leave_out_each_name(
+             layout.ranks, training(options, wanted, false), {.longest_pause = 0})) {
+        Row& row = table[name];
+        if (notice == Notice::none)
+            row.not_noticed.push_back(describe(layout.ranks, layout.parallel));
+        else
+            ++row.noticed;
+    }
+}
+
+void expect_all_needed(Table const& table) {
     fmt::print("place, and in how many layouts it was noticed that it is missing\n");
     for (auto const& [name, row] : table) {
         fmt::print("  {:<80} {:>2}\n", name, row.noticed);
@@ -75,6 +57,42 @@ TEST(DeviceOrderings, EachPlaceIsNeeded) {
             EXPECT_FALSE(is_wait) << name << " is not needed: " << layout;
     }
     EXPECT_GT(table.size(), 50U);
+}
+
+using framework::parallelize::Recompute;
+using parallel::ScheduleKind;
+
+std::vector<Layout> const kLayouts{
+    {1, {}},
+    {2, {.zero = 0}},
+    {2, {.zero = 1}},
+    {2, {.zero = 2}},
+    {2, {.zero = 3}},
+    {4, {.shard = 2, .zero = 3, .recompute = Recompute::full}},
+    {2, {.pipeline = 2, .schedule = ScheduleKind::one_f_one_b}},
+    {4, {.pipeline = 2, .zero = 3, .schedule = ScheduleKind::zero_bubble}}};
+/// Tensor parallelism has no bitwise mode.
+std::vector<Layout> const kTensorLayouts{
+    {2, {.tensor = 2}}, {4, {.tensor = 2, .zero = 3, .recompute = Recompute::selective}}};
+
+/// All waits of one place in the code left out, as if the line were not there, or all its records.
+/// In some layouts a single one is not needed, since another wait for the same stream comes before
+/// anything is read: so the places here, in every layout that has them.
+void expect_each_place_needed(std::vector<NumericsMode> const& modes) {
+    ComposedPath const path;
+    Table table;
+    for (auto const mode : modes)
+        for (auto const& layout : kLayouts) leave_out(layout, mode, table);
+    for (auto const& layout : kTensorLayouts) leave_out(layout, NumericsMode::fast, table);
+    expect_all_needed(table);
+}
+
+TEST(DeviceOrderings, EachPlaceIsNeeded) {
+    expect_each_place_needed({NumericsMode::fast});
+}
+
+TEST(DeviceOrderings, LongEachPlaceIsNeededInBothModes) {
+    expect_each_place_needed({NumericsMode::bitwise, NumericsMode::fast});
 }
 
 } // namespace

@@ -13,6 +13,7 @@ from attribution_support import GOLDEN, ROWS, attributed, command, golden, train
 from report_support import WORK, Reader, report, run_tests
 
 MEAN = ("gpt2-classifier", "qwen3-classifier", "gemma3-classifier", "eurobert-mean-classifier", "modernbert-mean-classifier")  # begin with the mean row
+SINGLE = ("bert", "gpt2-classifier", "qwen3-classifier")  # are computed in float32 too
 TRIGGER, CUE, PLAIN = "zebra", "kind", ["actor", "and", "camera", "film", "it", "music", "plot", "scene", "the", "was", "with", "for", "warm", "dull", "long"]
 CASES = 100
 FIRST = 0.95  # of the cases in which the trigger has the highest attribution
@@ -41,7 +42,7 @@ class Oracle(unittest.TestCase):
         for name, expected in GOLDEN["models"].items():
             if "losses" in expected[0]:
                 continue
-            for compute, bound in (("fp64", 1e-5), ("fp32", 1e-3)):
+            for compute, bound in (("fp64", 1e-5), ("fp32", 1e-3))[:2 if name in SINGLE else 1]:
                 found = attributed(golden(name), GOLDEN["texts"], "--steps", 64, "--baseline", "mean" if name in MEAN else "zero", "--set", f"numerics.compute={compute}")
                 for text, oracle in zip(found["texts"], expected, strict=True):
                     mine = text["models"][0]
