@@ -1,11 +1,11 @@
-// The `trireme` command.
+// The `trireme` command. Linked twice: as `trireme-model` with all commands in it, and as
+// `trireme`, which starts in milliseconds since libtorch is no part of it, and becomes
+// trireme-model for the commands that need tensors.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <filesystem>
 #include <string_view>
 
@@ -14,7 +14,9 @@
 #include "cluster/process.hpp"
 #include "launch/commands.hpp"
 #include "launch/launcher.hpp"
+#include "launch/model_command.hpp"
 #include "launch/options.hpp"
+#include "launch/programs.hpp"
 
 namespace {
 
@@ -24,119 +26,117 @@ using Arguments = std::vector<std::string>;
 /// among the ranks that a launcher started, or done by the first
 enum class Work { divided, alone };
 
+/// A command lies in this program, or in one that lies beside it.
+enum class Home {
+    here,
+    model,  ///< trireme-model: whatever needs tensors
+    text,   ///< trireme-text, so that training has no Python in it
+    script, ///< a file of Python
+};
+
 struct Command {
     char const* group;
     char const* name;
     char const* summary;
-    int (*run)(Arguments const&);
+    Home home;
     Work work = Work::alone;
 };
-
-/// Replaces this process by another program.
-[[noreturn]] void become(Arguments const& command) {
-    std::vector<char*> argv;
-    for (auto const& word : command) argv.push_back(const_cast<char*>(word.c_str()));
-    argv.push_back(nullptr);
-    execv(argv[0], argv.data());
-    throw cluster::InputError(fmt::format("{}: {}; run launch/setup and cmake --build build",
-                                          command[0], std::strerror(errno)));
-}
-
-std::filesystem::path own_folder() {
-    return std::filesystem::read_symlink("/proc/self/exe").parent_path();
-}
-
-/// The text tools are a program of their own, which lies beside this one.
-int text_command(char const* name, Arguments const& arguments) {
-    Arguments command{(own_folder() / "trireme-text").string(), name};
-    command.insert(command.end(), arguments.begin(), arguments.end());
-    become(command);
-}
-
-/// A script in Python, which is installed, or lies beside the sources.
-int script_command(std::string const& name, Arguments const& arguments) {
-    auto const installed = own_folder().parent_path() / "share/trireme" / name;
-    Arguments command{TRIREME_DEFAULT_PYTHON, "-I",
-                      exists(installed) ? installed.string() : TRIREME_SCRIPTS "/" + name};
-    command.insert(command.end(), arguments.begin(), arguments.end());
-    // Lets a study or a sweep start this very program again in its jobs.
-    setenv("TRIREME_PROGRAM", (own_folder() / "trireme").c_str(), 1);
-    become(command);
-}
-
-int help_command(Arguments const& arguments);
 
 // In the order of a first day's work, group by group.
 constexpr std::array kCommands{
     Command{"Data", "audit", "what is wrong with the files: repeats, leaks, labels, personal data",
-            [](Arguments const& a) { return text_command("audit", a); }},
-    Command{"Data", "prepare", "text files to HDF5 shards",
-            [](Arguments const& a) { return text_command("prepare", a); }, Work::divided},
-    Command{"Data", "inspect", "samples of a data set as coloured tokens",
-            [](Arguments const& a) { return text_command("inspect", a); }},
+            Home::text},
+    Command{"Data", "prepare", "text files to HDF5 shards", Home::text, Work::divided},
+    Command{"Data", "inspect", "samples of a data set as coloured tokens", Home::text},
     Command{"Before a run", "init", "a commented configuration for a first run of a task",
-            launch::init_command},
-    Command{"Before a run", "doctor", "is this machine, or this job, fit to train on?",
-            launch::doctor_command, Work::divided},
+            Home::model},
+    Command{"Before a run", "doctor", "is this machine, or this job, fit to train on?", Home::model,
+            Work::divided},
     Command{"Before a run", "explain-config",
-            "every value of a configuration, and where it comes from", launch::explain_command},
+            "every value of a configuration, and where it comes from", Home::model},
     Command{"Before a run", "calibrate", "measures this machine, for plans that hold on it",
-            launch::calibrate_command, Work::divided},
+            Home::model, Work::divided},
     Command{"Before a run", "plan", "which layouts of a run fit a machine, and how fast they are",
-            launch::plan_command},
+            Home::model},
     Command{"Before a run", "step-cost", "launches, bytes, waits and collectives of a step",
-            launch::step_cost_command},
-    Command{"Before a run", "parity", "prove that every layout computes the same",
-            launch::parity_command, Work::divided},
+            Home::model},
+    Command{"Before a run", "parity", "prove that every layout computes the same", Home::model,
+            Work::divided},
     Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun",
-            launch::train_command, Work::divided},
-    Command{"Training", "submit", "a Slurm job, or a chain of them, that trains",
-            launch::submit_command},
+            Home::model, Work::divided},
+    Command{"Training", "submit", "a Slurm job, or a chain of them, that trains", Home::model},
     Command{"Training", "study", "how a run scales over nodes: the cells, and the report on them",
-            [](Arguments const& a) { return script_command("study.py", a); }},
+            Home::script},
     Command{"Training", "sweep", "the best of many configurations, and how sure that is",
-            [](Arguments const& a) { return script_command("sweep.py", a); }},
+            Home::script},
     Command{"Training", "status", "where a run stands, its jobs, and who ended the last one",
-            launch::status_command},
+            Home::here},
     Command{"Training", "checkpoint", "list, verify or compare the checkpoints of a run",
-            launch::checkpoint_command},
-    Command{"Training", "replay", "steps of a run, computed again and compared",
-            [](Arguments const& a) { return script_command("replay.py", a); }},
-    Command{"Training", "diverge", "where two ways to compute a run first differ",
-            [](Arguments const& a) { return script_command("diverge.py", a); }},
+            Home::model},
+    Command{"Training", "replay", "steps of a run, computed again and compared", Home::script},
+    Command{"Training", "diverge", "where two ways to compute a run first differ", Home::script},
     Command{"Training", "profile", "where the time of each rank went, as a trace and a picture",
-            [](Arguments const& a) { return script_command("timeline.py", a); }},
-    Command{"Training", "plot", "loss and accuracy of a run as an SVG",
-            [](Arguments const& a) { return script_command("plot.py", a); }},
-    Command{"Training", "log", "the log of a run for Weights & Biases or MLflow",
-            [](Arguments const& a) { return script_command("log.py", a); }},
-    Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command,
+            Home::script},
+    Command{"Training", "plot", "loss and accuracy of a run as an SVG", Home::script},
+    Command{"Training", "log", "the log of a run for Weights & Biases or MLflow", Home::script},
+    Command{"Results", "evaluate", "exact metrics of a model on a split", Home::model,
             Work::divided},
     Command{"Results", "predict", "labels, numbers, answers or words for texts without them",
-            launch::predict_command, Work::divided},
+            Home::model, Work::divided},
     Command{"Results", "attribute", "which words a prediction rests on, what each token costs",
-            launch::attribute_command, Work::divided},
+            Home::model, Work::divided},
     Command{"Results", "report", "a page about a run or an evaluation, with pictures",
-            [](Arguments const& a) { return script_command("report.py", a); }},
-    Command{"Results", "compare", "a page about several runs: results, keys, curves",
-            [](Arguments const& a) { return script_command("compare.py", a); }},
+            Home::script},
+    Command{"Results", "compare", "a page about several runs: results, keys, curves", Home::script},
     Command{"Results", "dynamics", "which training samples are hard, and which labels are wrong",
-            [](Arguments const& a) { return script_command("dynamics.py", a); }},
+            Home::script},
     Command{"Results", "bias", "how groups of people are treated, before and after tuning",
-            [](Arguments const& a) { return script_command("bias.py", a); }},
+            Home::script},
     Command{"Results", "memorization", "what a decoder gives away of its training texts",
-            [](Arguments const& a) { return script_command("memorization.py", a); }},
-    Command{"Results", "generate", "completions of prompts, and their scores",
-            launch::generate_command, Work::divided},
-    Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder",
-            launch::export_command},
+            Home::script},
+    Command{"Results", "generate", "completions of prompts, and their scores", Home::model,
+            Work::divided},
+    Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder", Home::model},
     Command{"Results", "verify",
-            "logits, loss and gradients of a model; is an export still what it was?",
-            launch::verify_command, Work::divided},
+            "logits, loss and gradients of a model; is an export still what it was?", Home::model,
+            Work::divided},
     Command{"Shell", "completion", "a script that makes bash complete commands, options and keys",
-            launch::completion_command},
-    Command{"Shell", "help", "this list, or the help of one command", help_command},
-};
+            Home::here},
+    Command{"Shell", "help", "this list, or the help of one command", Home::here}};
+
+int text_command(char const* name, Arguments const& arguments) {
+    Arguments command{(launch::own_folder() / "trireme-text").string(), name};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    launch::become(command);
+}
+
+/// The script is installed, or lies beside the sources.
+int script_command(std::string const& name, Arguments const& arguments) {
+    // A file `profile.py` would hide Python's own module of that name.
+    std::string const file = (name == "profile" ? "timeline" : name) + ".py";
+    auto const installed = launch::own_folder().parent_path() / "share/trireme" / file;
+    Arguments command{TRIREME_DEFAULT_PYTHON, "-I",
+                      exists(installed) ? installed.string() : TRIREME_SCRIPTS "/" + file};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    // Lets a study or a sweep start this very program again in its jobs.
+    setenv("TRIREME_PROGRAM", (launch::own_folder() / "trireme").c_str(), 1);
+    launch::become(command);
+}
+
+int help_command(Arguments const& arguments);
+
+int run(Command const& command, Arguments const& arguments) {
+    std::string_view const name = command.name;
+    switch (command.home) {
+    case Home::model: return launch::model_command(command.name, arguments);
+    case Home::text: return text_command(command.name, arguments);
+    case Home::script: return script_command(command.name, arguments);
+    case Home::here: break;
+    }
+    if (name == "status") return launch::status_command(arguments);
+    if (name == "completion") return launch::completion_command(arguments);
+    return help_command(arguments);
+}
 
 /// What a word that is no command is called here.
 struct OtherWord {
@@ -230,19 +230,20 @@ int help_command(Arguments const& arguments) {
     bool const of_all = arguments.empty() || arguments[0] == "help" || asks_for_help(arguments[0]);
     Command const& command = find_command(of_all ? "help" : arguments[0]);
     refuse_more(arguments);
-    return of_all ? (print_help(), 0) : command.run({"--help"});
+    return of_all ? (print_help(), 0) : run(command, {"--help"});
 }
 
 int run_command(Arguments arguments) {
     // the help or version of all commands, not of one
     bool const of_all = arguments.empty() || arguments[0].starts_with('-');
+    bool const version = !arguments.empty() && arguments[0] == "--version";
     Command const& command = of_all ? find_command("help") : find_command(arguments[0]);
-    if (command.work == Work::alone && !launch::works_alone(command.name)) return 0;
-    if (!arguments.empty() && arguments[0] == "--version")
-        return refuse_more(arguments), launch::print_version(), 0;
+    bool const elsewhere = !launch::kModelsAreHere && (command.home == Home::model || version);
+    if (!elsewhere && command.work == Work::alone && !launch::works_alone(command.name)) return 0;
+    if (version) return refuse_more(arguments), launch::version_command();
     if (of_all) return help_command(arguments);
     arguments.erase(arguments.begin());
-    return command.run(arguments);
+    return run(command, arguments);
 }
 
 } // namespace

@@ -16,6 +16,7 @@
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
 #include "launch/plan_run.hpp"
+#include "launch/programs.hpp"
 
 namespace trireme::launch {
 
@@ -163,8 +164,7 @@ void print_plan(planning::SearchRequest const& search, PlannedRun const& run,
 
 std::string machines_folder() {
     namespace fs = std::filesystem;
-    auto const installed =
-        fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/trireme/machines";
+    auto const installed = own_folder().parent_path() / "share/trireme/machines";
     return exists(installed) ? installed.string() : TRIREME_MACHINES;
 }
 

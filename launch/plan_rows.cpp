@@ -13,6 +13,7 @@
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
 #include "launch/plan_run.hpp"
+#include "launch/programs.hpp"
 
 namespace trireme::launch {
 
@@ -48,8 +49,7 @@ void print_refused(std::vector<planning::PublishedRow> const& rows) {
 
 std::string installed_constants() {
     namespace fs = std::filesystem;
-    auto const installed =
-        fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/trireme/planning";
+    auto const installed = own_folder().parent_path() / "share/trireme/planning";
     return (exists(installed) ? installed.string() : TRIREME_PLANNING) + "/constants.json";
 }
 

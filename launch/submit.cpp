@@ -21,6 +21,7 @@
 #include "launch/commands.hpp"
 #include "launch/explain.hpp"
 #include "launch/options.hpp"
+#include "launch/programs.hpp"
 
 namespace trireme::launch {
 
@@ -142,15 +143,14 @@ BatchJob job_of(Request const& r, Site const& site, std::string const& run) {
     job.requeue_itself = r.chain == 1;
     job.sbatch = sbatch_options(r, site);
     job.name = r.name.empty() ? default_name(run) : r.name;
-    job.command = {fs::read_symlink("/proc/self/exe"), "train", fs::absolute(r.config)};
+    job.command = {own_folder() / "trireme", "train", fs::absolute(r.config)};
     for (auto const& assignment : r.set)
         job.command.insert(job.command.end(), {"--set", assignment});
     return job;
 }
 
 std::string sites_folder() {
-    auto const installed =
-        fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/trireme/sites";
+    auto const installed = own_folder().parent_path() / "share/trireme/sites";
     return exists(installed) ? installed.string() : TRIREME_SITES;
 }
 

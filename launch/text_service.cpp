@@ -13,6 +13,7 @@
 
 #include "cluster/error.hpp"
 #include "data/json.hpp"
+#include "launch/programs.hpp"
 
 namespace trireme::launch {
 
@@ -31,8 +32,7 @@ namespace {
 } // namespace
 
 TextService::TextService(std::string const& folder) {
-    auto const program =
-        std::filesystem::read_symlink("/proc/self/exe").parent_path() / "trireme-text";
+    auto const program = own_folder() / "trireme-text";
     std::array<int, 2> ends{};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
         throw cluster::JobError(fmt::format("socketpair: {}", std::strerror(errno)));

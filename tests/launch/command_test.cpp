@@ -128,9 +128,31 @@ TEST(Train, AFolderForTemporaryFilesThatIsNoneIsNamed) {
 }
 
 TEST(Train, HasNoPythonInIt) {
-    Outcome const libraries = run_command({"ldd", trireme(0, {})[0]});
+    Outcome const libraries = run_command({"ldd", trireme(0, {})[0] + "-model"});
     ASSERT_NE(libraries.output.find("libtorch_cpu"), std::string::npos);
     EXPECT_EQ(libraries.output.find("libpython"), std::string::npos);
+}
+
+/// Half a second of a processor, each time that a command starts.
+TEST(Command, LoadsNoTensors) {
+    Outcome const libraries = run_command({"ldd", trireme(0, {})[0]});
+    ASSERT_NE(libraries.output.find("libmpi"), std::string::npos);
+    for (char const* other : {"libtorch", "libc10", "libpython"})
+        EXPECT_EQ(libraries.output.find(other), std::string::npos) << libraries.output;
+}
+
+/// Both programs, so that each of the commands that need tensors is found where it is.
+TEST(Command, IsWholeInTheProgramWithTensors) {
+    std::string const own = trireme(0, {})[0];
+    EXPECT_EQ(run_command({own + "-model", "--help"}).output, run_command({own, "--help"}).output);
+    for (char const* command : {"train", "verify", "submit", "status"}) {
+        Outcome const beside = run_command({own + "-model", command, "--help"});
+        EXPECT_EQ(beside.exit_code, 0) << beside.output;
+        EXPECT_EQ(run_command({own, command, "--help"}).output, beside.output);
+    }
+    Outcome const two =
+        run_command({"mpirun", "-n", "2", "--oversubscribe", own, "init", "--help"});
+    EXPECT_EQ(two.output.find("note:"), two.output.rfind("note:")) << two.output;
 }
 
 } // namespace

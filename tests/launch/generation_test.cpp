@@ -183,16 +183,18 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
     refused({"--prompt", "ant"}, "out/tokenizer.json: missing");
 }
 
-/// Beside a copy of the command, a text program that greets and dies.
+/// Beside a copy of the programs, a text program that greets and dies.
 TEST_F(Generation, ADeadTokenizerIsOneErrorAndNoHang) {
     fs::create_directories(path("bin"));
-    fs::copy_file(trireme(0, {})[0], path("bin/trireme"));
+    std::string const own = trireme(0, {})[0];
+    for (char const* which : {"", "-model"})
+        fs::copy_file(own + which, path("bin/trireme") + which);
     write("bin/trireme-text",
           "#!/bin/sh\necho '{\"vocabulary\": 12, \"stop\": 1}'\nread request\nkill -9 $$\n");
     fs::permissions(path("bin/trireme-text"), fs::perms::owner_all);
     for (int const ranks : {0, 2}) {
         auto command = trireme(ranks, {"generate", path("model"), "--prompt", "ant ="});
-        *std::ranges::find(command, trireme(0, {})[0]) = path("bin/trireme");
+        *std::ranges::find(command, own) = path("bin/trireme");
         Outcome const result = run_command(command);
         EXPECT_EQ(result.exit_code, 1) << result.output;
         EXPECT_NE(result.output.find("trireme-text was ended by signal 9"), std::string::npos)

@@ -104,7 +104,7 @@ class Build:
             if is_member.search(trace) or str(made) not in trace:
                 raise Broken(f"{target} contains {member} of {archive}, not the mutant's")
         text = self.folder / "bin/trireme-text"  # the command looks for it beside itself
-        if text.exists() and out.name == "trireme":
+        if text.exists() and out.name == "trireme-model":
             beside = out.parent / "trireme-text"
             beside.unlink(missing_ok=True)
             beside.symlink_to(text)

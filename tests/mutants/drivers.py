@@ -30,7 +30,7 @@ def start(words, environment, folder):
 
 class Parity:
     """`trireme parity`, on threads or, with `ranks`, under mpirun."""
-    target = "bin/trireme"
+    target = "bin/trireme-model"
 
     def __init__(self, spec):
         self.model, self.ranks = spec["parity"], spec.get("ranks", 0)
@@ -87,7 +87,7 @@ class Test:
         self.words, self.environment = tests[self.test]
         own = [w for w in self.words if "/tests/bin/" in w]
         self.own = own[0] if own else None
-        self.program = "bin/trireme" if self.command else "tests/bin/" + self.own.rsplit("/", 1)[1]
+        self.program = "bin/trireme-model" if self.command else "tests/bin/" + self.own.rsplit("/", 1)[1]
 
     def run(self, program, environment, folder, mpiexec):
         environment = dict(environment, **self.environment)

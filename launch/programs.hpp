@@ -1,0 +1,16 @@
+// The programs that lie beside each other in one folder: trireme, trireme-model, trireme-text.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace trireme::launch {
+
+/// Folder of the program that runs.
+std::filesystem::path own_folder();
+
+/// Replaces this process by another program: its path, then its arguments. Throws InputError if it
+/// cannot be started.
+[[noreturn]] void become(std::vector<std::string> const& command);
+
+} // namespace trireme::launch
