@@ -48,7 +48,10 @@ std::chrono::seconds start_deadline() {
 
 std::unique_ptr<cluster::Environment> start_mpi() {
     int const rank = launcher_rank(); // MPI does not know it yet
-    if (rank >= 0) cluster::set_fault_rank(rank);
+    if (rank >= 0)
+        cluster::set_fault_rank(rank);
+    else // Open MPI starts a daemon for a process that came alone, in case it wants to start others
+        setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
     cluster::fault_point("start");
     check_session_folder();
     auto const limit = start_deadline();

@@ -201,7 +201,11 @@ at::Tensor factor_of(Rows const& mine, std::int64_t samples, cluster::Communicat
     }
     world.all_reduce(parallel::buffer_of(sum), cluster::ReduceOp::sum, "influence/metric").wait();
     sum /= static_cast<double>(std::max<std::int64_t>(1, samples));
-    sum.diagonal().add_(kDamping * sum.trace().item<double>() / static_cast<double>(kProjected));
+    double const trace = sum.trace().item<double>();
+    if (!std::isfinite(trace))
+        throw cluster::JobError("--influence: gradients of training samples are not finite");
+    // A model that is sure of every sample has no gradients at all, and any metric does.
+    sum.diagonal().add_(trace > 0 ? kDamping * trace / static_cast<double>(kProjected) : 1.0);
     return at::linalg_cholesky(sum);
 }
 

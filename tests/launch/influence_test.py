@@ -6,11 +6,13 @@ near-copies of texts among the samples that helped; one result at any number of 
 import json
 import os
 import random
+import shutil
 import unittest
 
 import numpy
 from attribution_support import GOLDEN, ROWS, attributed, command, golden, trained
 from report_support import WORK, run_tests
+from safetensors.numpy import load_file, save_file
 
 GOOD, BAD = ["fine", "great", "lovely", "warm", "wise", "witty"], ["awful", "bland", "crude", "dull", "flat", "weak"]
 MANY = [f"word{i}" for i in range(80)]
@@ -74,6 +76,28 @@ class Oracle(unittest.TestCase):
         gap = abs(found["projected similarity"] - expected).max() / abs(expected).max()
         print(f"influences: {gap:.1e} of the largest, {abs(expected).max():.3f}, from those made of all cosines", flush=True)
         self.assertLess(gap, 0.01)
+
+    def test_models_that_are_sure_or_broken(self):
+        """Where no sample has a gradient nothing helped and nothing harmed; where gradients are no numbers it is told."""
+        rows = [{"text": text, "label": "bad"} for text, _ in GOLDEN["influence"]["rows"]]
+        (WORK / "sure.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        command("prepare", "--task", "classification", "--tokenizer", golden("bert"), "--train", WORK / "sure.jsonl", "--label", "label",
+                "--labels", "bad", "good", "so-so", "--output", WORK / "sure")
+        for name, bias in (("sure", 1e4), ("broken", 3e38)):
+            model = WORK / f"bert-{name}"
+            shutil.copytree(golden("bert"), model)
+            weights = load_file(model / "model.safetensors")
+            weights["classifier.bias"] = numpy.array([bias, -bias, -bias], "float32")
+            if name == "broken":
+                weights["classifier.weight"] = numpy.full_like(weights["classifier.weight"], bias)
+            save_file(weights, model / "model.safetensors", {"format": "pt"})
+            words = ("attribute", model, "--output", WORK / f"{name}.json", "--influence", WORK / "sure", "--method", "gradient-x-input")
+            said = command(*words, code=0 if name == "sure" else 1, given="good\n")
+            if name == "broken":
+                self.assertIn("not finite", said.splitlines()[-1])
+                continue
+            of_text = json.loads((WORK / "sure.json").read_text())["texts"][0]["influence"]
+            self.assertEqual({s["similarity"] for kinds in of_text.values() for part in kinds.values() for s in part}, {0})
 
     def test_similarities_of_losses_are_cosines_of_gradients(self):
         (WORK / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text, _ in GOLDEN["influence"]["rows"]))
