@@ -105,9 +105,10 @@ constexpr std::array kCommands{
     Command{"Shell", "help", "this list, or the help of one command", Home::here}};
 
 int text_command(char const* name, Arguments const& arguments) {
-    Arguments command{(launch::own_folder() / "trireme-text").string(), name};
+    auto const program = launch::own_folder() / "trireme-text";
+    Arguments command{program.string(), name};
     command.insert(command.end(), arguments.begin(), arguments.end());
-    launch::become(command);
+    launch::become(program, command);
 }
 
 /// The script is installed, or lies beside the sources.
@@ -120,7 +121,7 @@ int script_command(std::string const& name, Arguments const& arguments) {
     command.insert(command.end(), arguments.begin(), arguments.end());
     // Lets a study or a sweep start this very program again in its jobs.
     setenv("TRIREME_PROGRAM", (launch::own_folder() / "trireme").c_str(), 1);
-    launch::become(command);
+    launch::become(TRIREME_DEFAULT_PYTHON, command);
 }
 
 int help_command(Arguments const& arguments);

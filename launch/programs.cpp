@@ -14,13 +14,13 @@ std::filesystem::path own_folder() {
     return std::filesystem::read_symlink("/proc/self/exe").parent_path();
 }
 
-void become(std::vector<std::string> const& command) {
+void become(std::filesystem::path const& program, std::vector<std::string> const& command) {
     std::vector<char*> argv;
     for (auto const& word : command) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
-    execv(argv[0], argv.data());
+    execv(program.c_str(), argv.data());
     throw cluster::InputError(fmt::format("{}: {}; run launch/setup and cmake --build build",
-                                          command[0], std::strerror(errno)));
+                                          program.string(), std::strerror(errno)));
 }
 
 } // namespace trireme::launch

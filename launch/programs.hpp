@@ -9,8 +9,9 @@ namespace trireme::launch {
 /// Folder of the program that runs.
 std::filesystem::path own_folder();
 
-/// Replaces this process by another program: its path, then its arguments. Throws InputError if it
-/// cannot be started.
-[[noreturn]] void become(std::vector<std::string> const& command);
+/// Replaces this process by another program of its folder. `command` is what lists of processes
+/// show: a name, then arguments. Throws InputError if it cannot be started.
+[[noreturn]] void become(std::filesystem::path const& program,
+                         std::vector<std::string> const& command);
 
 } // namespace trireme::launch
