@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "tests/support/tiny_run.hpp"
 
@@ -149,9 +150,15 @@ FaultyRun::Recovery FaultyRun::recover(int ranks) {
 }
 
 nlohmann::json FaultyRun::status() const {
-    Outcome const said = run_command(trireme(0, {"status", run(), "--json"}));
-    EXPECT_EQ(said.exit_code, 0) << said.output;
-    return nlohmann::json::parse(said.output, nullptr, false);
+    nlohmann::json found;
+    // mpirun does not wait for ranks that it kills, and a busy machine takes its time over them.
+    for (int i = 0; i < 60 && (found.is_null() || found["state"] == "running"); ++i) {
+        if (i > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+        Outcome const said = run_command(trireme(0, {"status", run(), "--json"}));
+        EXPECT_EQ(said.exit_code, 0) << said.output;
+        found = nlohmann::json::parse(said.output, nullptr, false);
+    }
+    return found;
 }
 
 void FaultyRun::expect_guilty(int rank, std::vector<std::string> const& words) const {
