@@ -48,8 +48,10 @@ double ring_bandwidth(Group const& group, Machine const& machine) {
     // switches that no other ring crosses.
     double const crowded =
         on_node == 1 ? 1 : 1 + machine.network.contention * std::log2(real(nodes) / 2);
+    // Who sends less than a crowded network takes does not feel the crowd.
+    double const taken = std::min(machine.network.fed, 1 / crowded);
     double const between =
-        machine.network.bandwidth * machine.network.efficiency * std::min(share, 1.0) / crowded;
+        machine.network.bandwidth * machine.network.efficiency * std::min(share, 1.0) * taken;
     return std::min(inside, between);
 }
 

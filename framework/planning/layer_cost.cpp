@@ -71,8 +71,9 @@ class Kernels {
     PartCost cost_;
 };
 
-/// Softmax and dropout of stored scores: each reads and writes 2 bytes, and dropout a mask.
-constexpr double kScoreBytesForward = 8, kScoreBytesBackward = 9;
+/// Softmax and dropout of stored scores: forward each reads and writes 2 bytes, and dropout writes
+/// a mask; backward dropout reads it, and softmax reads its result too.
+constexpr double kScoreBytesForward = 9, kScoreBytesBackward = 11;
 
 void add_attention(Kernels& kernels, Setting const& s) {
     auto const& w = s.workload;

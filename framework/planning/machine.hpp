@@ -30,6 +30,7 @@ struct Link {
     /// loss of bandwidth with each doubling of nodes after the first two, of rings that have
     /// several ranks on a node
     double contention = 0;
+    double fed = 1; ///< of the rate, at most, which the software that sends keeps busy
 };
 
 struct Machine {

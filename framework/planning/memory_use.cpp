@@ -38,10 +38,6 @@ double activations_of(Workload const& w, Stack const& stack, std::int64_t stage,
     return flying * real(layers) * saved.whole;
 }
 
-double largest_weight(ModelShape const& m) {
-    return real(m.hidden) * real(m.ffn) * (m.gated ? 2 : 1);
-}
-
 /// Copies of gradients or weights, of `p` parameters.
 double buffer_bytes(Workload const& w, Stack const& stack, double p) {
     auto const& l = w.layout;
@@ -65,8 +61,10 @@ MemoryUse stage_memory(Workload const& w, Stack const& stack, std::int64_t stage
     if (l.zero >= 3) // weights and gradients of two layers are whole at a time
         use.buffers += 2 * (2 + stack.reduce_bytes) * w.model.layer_parameters() / real(l.tensor);
     double const tokens = real(w.micro_batch) * real(w.sequence) / real(l.context);
+    use.buffers += stack.workspace_bytes;
+    if (l.tensor > 1) use.buffers += stack.kept_bytes * tokens * real(w.model.hidden);
     use.activations = activations_of(w, stack, stage, layers) +
-                      stack.largest_bytes * largest_weight(w.model) / real(l.tensor);
+                      stack.largest_bytes * w.model.largest_weight() / real(l.tensor);
     if (stage == l.pipeline - 1)
         use.loss = tokens * real(w.model.vocabulary) / real(l.tensor) *
                    (stack.logits_bytes + stack.loss_bytes);

@@ -2,20 +2,21 @@
 // it overlaps, and what its host and its kernels cost. Trireme is one instance.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <string>
 
 namespace trireme::framework::planning {
 
 /// Fitted on measured steps, each physical; a stack names at most six of them.
 struct StackConstants {
-    double host_kernel = 0;       ///< s of the host for each kernel
-    double host_collective = 0;   ///< s that each rank more of a group holds up a collective call
-    double elementwise = 1;       ///< memory traffic of kernels that are no matrix products, over
-                                  ///< that of one read and one write for each operation
-    double overlap = 0;           ///< fraction of compute that hides traffic of data ranks
-    double attention = 0.5;       ///< of the matrix peak, which fused attention reaches
-    double network_use = 1;       ///< of the network, which traffic of data ranks keeps busy
-    double fixed_bytes = 0;       ///< that buckets of collective calls and the like take
+    double host_kernel = 0;     ///< s of the host for each kernel
+    double host_collective = 0; ///< s that each rank more of a group holds up a collective call
+    double elementwise = 1;     ///< memory traffic of kernels that are no matrix products, over
+                                ///< that of one read and one write for each operation
+    double overlap = 0;         ///< fraction of compute that hides traffic of data ranks
+    double attention = 0.5;     ///< of the matrix peak, which fused attention reaches
+    double network_use = 1;     ///< of the network, which traffic of data ranks keeps busy at most
+    double fixed_bytes = 0;     ///< that buckets of collective calls and the like take
     double reserved_overhead = 0; ///< of activations: allocator's blocks over what is allocated
     double step = 0;              ///< s of a step outside forward, backward and update
 };
@@ -34,14 +35,16 @@ struct Stack {
     double reduce_bytes = 2;    ///< for each gradient on the wire
 
     // What it saves of a layer for the backward pass: bytes for each token, over all tensor ranks.
-    double saved_hidden = 10;  ///< x hidden, whole on each tensor rank unless sequence parallel
-    double saved_heads = 2;    ///< x width of queries, keys and values, split over tensor ranks
-    double saved_ffn = 4;      ///< x ffn, split over tensor ranks
-    double saved_gated = 6;    ///< the same where the model is gated
-    double logits_bytes = 4;   ///< x vocabulary, saved by the loss
-    double loss_bytes = 0;     ///< x vocabulary, besides while the loss is computed
-    double gathered_bytes = 0; ///< x hidden, whole on each tensor rank while a layer runs
-    bool reports_peak = true;  ///< false: what it prints as allocated is between steps
+    double saved_hidden = 10;   ///< x hidden, whole on each tensor rank unless sequence parallel
+    double saved_heads = 2;     ///< x width of queries, keys and values, split over tensor ranks
+    double saved_ffn = 4;       ///< x ffn, split over tensor ranks
+    double saved_gated = 6;     ///< the same where the model is gated
+    double logits_bytes = 4;    ///< x vocabulary, saved by the loss
+    double loss_bytes = 0;      ///< x vocabulary, besides while the loss is computed
+    double gathered_bytes = 0;  ///< x hidden, whole on each tensor rank while a layer runs
+    double kept_bytes = 0;      ///< x hidden for each token, from step to step, with tensor ranks
+    double workspace_bytes = 0; ///< that libraries keep from step to step
+    bool reports_peak = true;   ///< false: what it prints as allocated is between steps
 
     // What it does.
     bool shards_gradients = false;   ///< reduce-scatter in ZeRO 1, not all-reduce
@@ -54,11 +57,15 @@ struct Stack {
     bool gathers_again = true;       ///< sequence parallelism: inputs for the weight gradients
     bool recomputes_attention = false; ///< selective recomputation runs fused attention again
     bool reduces_each_step = false;    ///< ZeRO 2: gradients of each micro-step
+    bool gathers_lists = false;        ///< ZeRO 3: what each rank sends is copied by itself
+    bool slices_tensors = false;       ///< ZeRO 1: cuts each tensor, not one flat buffer
     bool splits_by_cost = false;       ///< pipeline stages count the output layer by its work
     double optimizer_traffic = 30;     ///< bytes that an update moves for each parameter
     double bucket_bytes = 1e9;         ///< of one collective call over data ranks; 0: one a layer
-    double gather_calls = 1;           ///< in which ZeRO 3 gathers the weights of a layer
-    double context_bytes = 0;          ///< on the device outside the allocator
+    /// ZeRO 3: gathered at a time on a rank; weights of which two are more are not gathered ahead
+    double live_parameters = std::numeric_limits<double>::infinity();
+    double gather_calls = 1;  ///< in which ZeRO 3 gathers the weights of a layer
+    double context_bytes = 0; ///< on the device outside the allocator
 
     StackConstants constants;
 };

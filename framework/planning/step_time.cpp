@@ -15,6 +15,9 @@ double real(std::int64_t n) {
     return static_cast<double>(n);
 }
 
+/// Seconds in which a loop without Python starts the copy of a slice that a call sends.
+constexpr double kSliceCopy = 5e-6;
+
 /// Returns what is left of `seconds` of traffic after `compute` hid its part.
 double exposed(double seconds, double compute, double overlap) {
     return std::max(seconds - overlap * compute, (1 - overlap) * seconds);
@@ -23,15 +26,29 @@ double exposed(double seconds, double compute, double overlap) {
 /// ZeRO 3: layers' weights are gathered before both passes, and their gradients reduced.
 struct LayerTraffic {
     double gather = 0, reduce = 0;
+    double lists = 0;  ///< of the host, for each of the three
+    bool ahead = true; ///< weights are gathered while others compute
 };
 
 LayerTraffic layer_traffic(Setting const& s) {
     auto const& w = s.workload;
     if (w.layout.zero < 3) return {};
-    double const weights = w.model.layer_parameters() / real(w.layout.tensor);
-    double const calls = s.stack.gather_calls;
+    double const t = real(w.layout.tensor), weights = w.model.layer_parameters() / t;
+    double const calls = s.stack.gather_calls, ranks = real(w.layout.shard);
     return {all_gather_seconds(s.shard_group(), s.machine, 2 * weights, calls),
-            all_gather_seconds(s.shard_group(), s.machine, s.stack.reduce_bytes * weights, calls)};
+            all_gather_seconds(s.shard_group(), s.machine, s.stack.reduce_bytes * weights, calls),
+            s.stack.gathers_lists ? calls * ranks * kSliceCopy : 0,
+            2 * w.model.largest_weight() / t <= s.stack.live_parameters};
+}
+
+double exposed_forward(LayerTraffic const& traffic, double compute, double overlap) {
+    return exposed(traffic.gather, compute, traffic.ahead ? overlap : 0) + traffic.lists;
+}
+
+double exposed_backward(LayerTraffic const& traffic, double compute, double overlap) {
+    double const hidden = traffic.reduce + (traffic.ahead ? traffic.gather : 0);
+    double const waited = traffic.ahead ? 0 : traffic.gather;
+    return waited + exposed(hidden, compute, overlap) + 2 * traffic.lists;
 }
 
 /// A layer's passes, recomputation and ZeRO 3 included.
@@ -47,8 +64,8 @@ LayerSeconds layer_seconds(Setting const& s, Setting const& data) {
     LayerTraffic const traffic = layer_traffic(data);
     double const overlap = s.stack.constants.overlap;
     double const backward = cost.input_gradient.seconds() + cost.weight_gradient.seconds();
-    double const before = exposed(traffic.gather, cost.forward.seconds(), overlap);
-    double const after = exposed(traffic.gather + traffic.reduce, backward, overlap);
+    double const before = exposed_forward(traffic, cost.forward.seconds(), overlap);
+    double const after = exposed_backward(traffic, backward, overlap);
     return {cost.forward.seconds() + before, cost.input_gradient.seconds() + after,
             cost.weight_gradient.seconds(),
             cost.forward.collective + cost.input_gradient.collective, before + after};
@@ -116,6 +133,18 @@ double spread_seconds(Setting const& s, double parameters) {
     return all_gather_seconds(s.shard_group(), s.machine, bytes, calls);
 }
 
+/// Tensors of a layer: four products and two norms.
+constexpr double kLayerTensors = 6;
+
+/// Copies where ZeRO 1 cuts each tensor over the ranks: a slice for each of them is sent when
+/// gradients are summed, and another when weights are gathered.
+double slice_seconds(Setting const& s) {
+    auto const& l = s.workload.layout;
+    if (l.zero != 1 || l.shard == 1 || !s.stack.slices_tensors) return 0;
+    double const layers = real(s.workload.model.layers) / real(l.pipeline);
+    return 2 * kLayerTensors * layers * real(l.shard) * kSliceCopy;
+}
+
 double update_seconds(Setting const& s, double parameters) {
     auto const& l = s.workload.layout;
     double const own = parameters / (l.zero >= 1 ? real(l.shard) : 1);
@@ -140,7 +169,7 @@ double schedule_seconds(parallel::Simulation const& run, PipelineKind kind) {
 
 StepTime predict_time(Workload const& w, Stack const& stack, Machine const& machine) {
     Machine slowed = machine; // as traffic of data ranks finds it
-    slowed.network.bandwidth *= stack.constants.network_use;
+    slowed.network.fed = stack.constants.network_use;
     Setting const s{w, stack, machine}, data{w, stack, slowed};
     auto const& l = w.layout;
     LayerSeconds const layer = layer_seconds(s, data);
@@ -176,7 +205,8 @@ StepTime predict_time(Workload const& w, Stack const& stack, Machine const& mach
     double const reduce = l.zero >= 3 ? 0 : data_seconds(data, parameters);
     double const reductions = l.zero == 2 && stack.reduces_each_step ? steps : 1;
     time.data_exposed = layer_data + reductions * exposed(reduce, last, stack.constants.overlap) +
-                        replica_seconds(data, parameters) + spread_seconds(data, parameters);
+                        replica_seconds(data, parameters) + spread_seconds(data, parameters) +
+                        slice_seconds(data);
     time.optimizer = update_seconds(s, parameters);
     time.other = stack.constants.step;
     time.step = passes + time.data_exposed - layer_data + time.optimizer + time.other;

@@ -8,6 +8,10 @@ double ModelShape::layer_parameters() const {
     return h * (attention + static_cast<double>(ffn) * (gated ? 3 : 2));
 }
 
+double ModelShape::largest_weight() const {
+    return static_cast<double>(hidden) * static_cast<double>(ffn) * (gated ? 2 : 1);
+}
+
 double ModelShape::embedding_parameters() const {
     return static_cast<double>(vocabulary) * static_cast<double>(hidden);
 }

@@ -18,6 +18,8 @@ struct ModelShape {
     std::int64_t kv_width() const { return kv_heads * head_dim; }
     /// Of one layer, norms and biases left out.
     double layer_parameters() const;
+    /// Elements of the first projection of the MLP, both halves where gated.
+    double largest_weight() const;
     double embedding_parameters() const;
     double parameters() const;
 };
