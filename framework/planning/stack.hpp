@@ -62,7 +62,7 @@ struct Stack {
     bool splits_by_cost = false;       ///< pipeline stages count the output layer by its work
     double optimizer_traffic = 30;     ///< bytes that an update moves for each parameter
     double bucket_bytes = 1e9;         ///< of one collective call over data ranks; 0: one a layer
-    /// ZeRO 3: gathered at a time on a rank; weights of which two are more are not gathered ahead
+    /// ZeRO 3: nothing is gathered ahead while a rank holds as many parameters gathered
     double live_parameters = std::numeric_limits<double>::infinity();
     double gather_calls = 1;  ///< in which ZeRO 3 gathers the weights of a layer
     double context_bytes = 0; ///< on the device outside the allocator

@@ -38,7 +38,7 @@ LayerTraffic layer_traffic(Setting const& s) {
     return {all_gather_seconds(s.shard_group(), s.machine, 2 * weights, calls),
             all_gather_seconds(s.shard_group(), s.machine, s.stack.reduce_bytes * weights, calls),
             s.stack.gathers_lists ? calls * ranks * kSliceCopy : 0,
-            2 * w.model.largest_weight() / t <= s.stack.live_parameters};
+            w.model.largest_weight() / t < s.stack.live_parameters};
 }
 
 double exposed_forward(LayerTraffic const& traffic, double compute, double overlap) {
