@@ -2,10 +2,11 @@
 
 Several labels: of a package's name and short description, its most frequent debtags. Words: sentences about packages, in which
 names of packages, people and sections are entities by construction. Questions: about a field of one of several packages
-that a context describes, so that the answer is a span of it; or about one that it does not describe.
+that a context describes, so that the answer is a span of it; or about one that it does not describe. Pairs: a description beside
+a package's own name, section and needs, or another's. Records: the entities of such a sentence, to be written down. Conversations
+about packages, and the packages' records themselves.
 """
 import collections
-import json
 import random
 import re
 import subprocess
@@ -88,22 +89,63 @@ def question_rows(rows, chance):
         yield {"id": str(i), "question": ASKED[field].format(asked), "context": context.strip(), "answers": answers}
 
 
-def write(task, seed, sizes, folder):
-    """Writes SPLIT.jsonl of each size; training differs by seed, the test split does not."""
+def pair_rows(rows, chance):
+    """A description, and what stands beside it in the record of its own package or of another: each package is in one pair."""
+    for one, two in zip(rows[::2], rows[1::2]):
+        other = chance.random() < 0.5
+        of = two if other else one
+        needs = " and ".join(needed(of)) or "nothing"
+        yield {"text": one["Description"].splitlines()[0], "pair": f"{of['Package']}, section {of['Section']}, needs {needs}",
+               "label": "other" if other else "same"}
+
+
+def record_rows(rows, chance):
+    """A sentence of `word_rows`, and the entities in it as a record."""
+    for row in word_rows(rows, chance):
+        found, kind = {}, None
+        for word, tag in [*zip(row["tokens"], row["tags"]), ("", "B-")]:
+            if tag[0] == "I":
+                found[kind][-1].append(word)
+            else:
+                kind = tag[2:]
+                found.setdefault(kind, []).append([word])
+        fields = {name: " ".join(found[name.upper()][0]) if name.upper() in found else "none" for name in ("package", "person", "section")}
+        yield {"prompt": " ".join(row["tokens"]) + "\nRecord:", "completion": " " + "; ".join(f"{k}: {v}" for k, v in fields.items())}
+
+
+def conversation(row):
+    """Two turns: the package's description, and its section and maintainer."""
+    turns = [(f"What is the Debian package {row['Package']}?", f"{row['Package']}: {row['Description'].splitlines()[0]}."),
+             ("Which section is it in, and who maintains it?", f"Section {row['Section']}, maintained by {person(row)}.")]
+    return {"messages": [{"role": role, "content": text} for turn in turns for role, text in zip(("user", "assistant"), turn)]}
+
+
+def control_record(row):
+    """The beginning of a package's record, as apt prints it."""
+    names = ("Package", "Section", "Maintainer", "Description", "Tag")
+    return {"text": "".join(f"{name}: {' '.join(row[name].split())}\n" for name in names)}
+
+
+def sentence(row):
+    return {"text": f"{row['Package']} is {row['Description'].splitlines()[0]}, maintained by {person(row)}."}
+
+
+MAKERS = {"multi-label": label_rows,
+          "token-classification": lambda rows: word_rows(rows, random.Random(1)),
+          "question-answering": lambda rows: question_rows(rows, random.Random(1)),
+          "pairs": lambda rows: pair_rows(rows, random.Random(1)),
+          "generation": lambda rows: record_rows(rows, random.Random(1)),
+          "masked-language-modeling": lambda rows: map(sentence, rows),
+          "domain-text": lambda rows: map(control_record, rows),
+          "chat": lambda rows: map(conversation, rows)}
+
+
+def parts(task, seed, sizes):
+    """Rows of each split: the test split is the same for every seed, of training and validation each seed draws its own."""
     rows = packages()
     random.Random(0).shuffle(rows)
-    if task == "question-answering":
-        made = list(question_rows(rows, random.Random(1)))
-    elif task == "token-classification":
-        made = list(word_rows(rows, random.Random(1)))
-    elif task == "multi-label":
-        made = list(label_rows(rows))
-    else:
-        made = [{"text": f"{row['Package']} is {row['Description'].splitlines()[0]}, maintained by {person(row)}."} for row in rows]
+    made = list(MAKERS[task](rows))
     test, rest = made[:sizes["test"]], made[sizes["test"]:]
     random.Random(seed).shuffle(rest)
     train = sizes["train"]
-    parts = {"test": test, "train": rest[:train], "validation": rest[train:train + sizes["validation"]]}
-    for split, part in parts.items():
-        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
-    return {split: len(part) for split, part in parts.items()}
+    return {"test": test, "train": rest[:train], "validation": rest[train:train + sizes["validation"]]}
