@@ -38,6 +38,6 @@ def parts(task, seed, sizes):
     else:
         rows = list(ratings())
         found = {"test": rows[1::10], "validation": rows[6::10], "train": [r for i, r in enumerate(rows) if i % 10 not in (1, 6)]}
-    for split in ("train", "validation"):
-        found[split] = random.Random(seed).sample(found[split], min(sizes[split], len(found[split])))
-    return found
+    for split, size in sizes.items():
+        random.Random(0 if split == "test" else seed).shuffle(found[split])
+    return {split: found[split][:size] for split, size in sizes.items()}

@@ -48,19 +48,20 @@ class Task:
 
 TASKS = {
     "classification": Task("classification", "SequenceClassification", "accuracy", (0.20, 0.20, 0.10), 128, 1e-4, options=("--label", "label")),
-    "pairs": Task("classification", "SequenceClassification", "accuracy", (0.20, 0.20, 0.15), 96, 3e-4,
+    "pairs": Task("classification", "SequenceClassification", "accuracy", (0.20, 0.20, 0.15), 96, 3e-4, 1000,
                   options=("--label", "label", "--pair", "pair")),
     "multi-label": Task("multi-label", "SequenceClassification", "micro_f1", (0.15, 0.15, None), 64, 3e-4, validation=500,
                         options=("--label", "labels")),
-    "regression": Task("regression", "SequenceClassification", "explained", (0.15, 0.15, None), 128, 1e-4, options=("--label", "rating")),
+    "regression": Task("regression", "SequenceClassification", "explained", (0.15, 0.15, None), 128, 1e-4, 1000,
+                       options=("--label", "rating")),
     "token-classification": Task("token-classification", "TokenClassification", "f1", (0.15, 0.40, None), 64, 3e-4),
     "question-answering": Task("question-answering", "QuestionAnswering", "exact_match", (0.15, 0.15, None), 256, 3e-4, epochs=3,
                                options=("--stride", 32)),
-    "masked-language-modeling": Task("masked-language-modeling", "MaskedLM", "accuracy", (0.05, 0.05, None), 64, 5e-4),
-    "generation": Task("generation", "CausalLM", "exact_match", (0.30, 0.30, 0.10), 192, 1e-4, 256, 1, 8, 100,
+    "masked-language-modeling": Task("masked-language-modeling", "MaskedLM", "accuracy", (0.05, 0.05, None), 64, 5e-4, 1000),
+    "generation": Task("generation", "CausalLM", "exact_match", (0.30, 0.30, 0.10), 192, 1e-4, 128, 1, 8, 64,
                        options=("--prompt", "prompt", "--completion", "completion")),
-    "chat": Task("chat", "CausalLM", "accuracy", (0.30, 0.15, 0.05), 192, 1e-4, 128, 1, 8, 64),
-    "domain-text": Task("language-modeling", "CausalLM", "accuracy", (0.30, 0.10, 0.03), 192, 1e-4, 128, 1, 8, 64)}
+    "chat": Task("chat", "CausalLM", "accuracy", (0.30, 0.15, 0.05), 192, 1e-4, 64, 1, 8, 48),
+    "domain-text": Task("language-modeling", "CausalLM", "accuracy", (0.30, 0.10, 0.03), 192, 1e-4, 64, 1, 8, 48)}
 for name, spec in TASKS.items():
     spec.name = name
 
