@@ -85,8 +85,9 @@ def few_shot(spec, work, seed, ranks):
     if spec.task == "generation":
         return completed(work / "model", work / "shots.jsonl", work, ranks)["exact_match"]
     task = ["chat"] if spec.task == "chat" else ["generation", "--prompt", "prompt", "--completion", "completion"]
-    base.run(base.TRIREME, "prepare", "--task", *task, "--tokenizer", MODEL, "--test", work / "shots.jsonl", "--max-length", 1024, "--output",
-             work / "shots")
+    base.write_lines(work / "unused.jsonl", rows[:1])  # `prepare` wants a training split
+    base.run(base.TRIREME, "prepare", "--task", *task, "--tokenizer", MODEL, "--train", work / "unused.jsonl", "--test", work / "shots.jsonl",
+             "--max-length", 1024, "--output", work / "shots")
     return base.evaluated("--model", MODEL, "--data", work / "shots", "--split", "test", ranks=ranks)[spec.metric]
 
 

@@ -101,7 +101,7 @@ def run_file(work, seed, task, settings):
     """Writes the configuration of Trireme's run. Settings: model, batch, rate, epochs."""
     (work / "run.yaml").write_text(json.dumps({
         "run": str(work / "run"), "seed": seed, "task": task, "model": settings["model"],
-        "data": {"path": str(work / "data")}, "batch": {"global": settings["batch"]},
+        "data": {"path": str(work / "data")}, "batch": {"global": settings["batch"], "tokens_per_micro_batch": 512},
         "optimizer": {"learning_rate": settings["rate"], "weight_decay": DECAY, "schedule": "linear", "warmup": WARMUP, "clip": CLIP},
         "train": {"epochs": settings["epochs"]}}))
     return work / "run.yaml"
