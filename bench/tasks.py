@@ -6,6 +6,7 @@ model and of few examples by the margins below, which were written down before a
     bench/peers/setup                                            once; and the model and data of launch/quickstart
     .venv-peers/bin/python bench/tasks.py TASK                   minutes a seed on 2 cores
         [--seeds 3] [--samples N] [--epochs N] [--ranks 2]       else the task's own
+    .venv-peers/bin/python bench/tasks.py table                  rows of docs/results.md out of the finished seeds; runs nothing
 
 Texts: film reviews (classification, regression), else what Debian's package index says (bench/debian_texts.py). Models: the quickstart's
 with a head of its own (bench/encoder_tasks.py), or SmolLM2 for generation, chat and domain-text (bench/decoder_tasks.py,
@@ -136,9 +137,26 @@ def summary(spec, lines):
     return said | {"faults": faults}
 
 
+def table():
+    """Prints a row in Markdown for each task and size of which seeds are finished."""
+    print("| task | metric | samples, epochs, test; seeds | Trireme | transformers | majority | untuned | few examples | margins asked | |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name, spec in TASKS.items():
+        file = WORK / f"{name}.jsonl"
+        lines = base.read_lines(file) if file.exists() else []
+        for train, epochs in sorted({(line["train"], line["epochs"]) for line in lines}):
+            own = dataclasses.replace(spec, samples=train, epochs=epochs)
+            said = summary(own, [line for line in lines if (line["train"], line["epochs"]) == (train, epochs)])
+            apart = "" if said["deviation"] is None else f" ± {said['deviation']:.4f}"
+            parts = [name, said["metric"], f"{train:,}, {epochs}, {said['test']}; {said['seeds']}", f"{said['ours']:.4f}{apart}",
+                     f"{said['transformers']:.4f}", *("-" if said[b] is None else f"{said[b]:.4f}" for b in BASELINES),
+                     ", ".join(f"{margin:.2f}" for margin in spec.margins if margin is not None), "; ".join(said["faults"]) or "kept"]
+            print("| " + " | ".join(parts) + " |")
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("task", choices=[*TASKS, "table"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--samples", type=int)
     parser.add_argument("--epochs", type=int)
@@ -148,6 +166,8 @@ def arguments():
 
 def main():
     a = arguments()
+    if a.task == "table":
+        return table()
     spec = dataclasses.replace(TASKS[a.task], **{key: value for key in ("samples", "epochs") if (value := getattr(a, key))})
     sizes = {"train": spec.samples, "epochs": spec.epochs}
     lines = base.by_seed(WORK / f"{a.task}.jsonl", sizes, a.seeds, lambda seed: one_seed(spec, seed, a.ranks))
