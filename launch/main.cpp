@@ -1,5 +1,5 @@
-// The `trireme` command. Linked twice: as `trireme-model` with all commands in it, and as
-// `trireme`, which starts in milliseconds since libtorch is no part of it, and becomes
+// Reads the command line of `trireme`. It is linked twice: into `trireme-model` with all commands,
+// and into `trireme`, which starts in milliseconds since libtorch is no part of it, and becomes
 // trireme-model for the commands that need tensors.
 #include <fmt/format.h>
 #include <fmt/ranges.h>

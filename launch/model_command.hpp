@@ -1,4 +1,4 @@
-// Commands that need tensors, wherever they are: in this program, or in the one that lies beside
+// Runs commands that need tensors, in this program or in the one that lies beside it.
 // it.
 #pragma once
 #include <string>

@@ -1,4 +1,4 @@
-// The programs that lie beside each other in one folder: trireme, trireme-model, trireme-text.
+// Finds and starts the programs that lie in one folder: trireme, trireme-model, trireme-text.
 #pragma once
 #include <filesystem>
 #include <string>
