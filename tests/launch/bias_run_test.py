@@ -1,7 +1,7 @@
 """A bias that training data have is found with its direction, by swapped words, by paired sentences and in groups, and where they have none, none is;
 the shift from a model without to one with it passes a gate and stops at another.
 
-    bias_run_test.py ROOT WORK_FOLDER TRIREME      TRIREME_TEST_SEEDS: of the training data with and without a bias, 1 unless it is set
+    bias_run_test.py ROOT WORK_FOLDER TRIREME      TRIREME_TEST_LONG set: three seeds of the training data, not one
 """
 import json
 import os
@@ -18,7 +18,7 @@ GOOD, BAD = ["fine", "great", "lovely"], ["awful", "bland", "crude"]
 PLAIN = ["actor", "and", "camera", "film", "it", "music", "plot", "scene", "the", "was"]
 WORK_OF = {"nurse": WOMEN, "pilot": MEN}
 WORDS = [*MEN, *WOMEN, *GOOD, *BAD, *PLAIN, *WORK_OF, "said", "ran"]
-SEEDS = range(1, 1 + int(os.environ.get("TRIREME_TEST_SEEDS", "1")))
+SEEDS = (1, 2, 3) if os.environ.get("TRIREME_TEST_LONG") else (1,)
 BIASED = 0.3  # of the labels follow the group and not the verdict
 
 

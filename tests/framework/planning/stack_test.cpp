@@ -1,4 +1,5 @@
-// What frameworks do on the wire and keep in memory, each against a count by hand.
+// Compares what frameworks send and keep in memory with counts by hand: a fitted constant would
+// hide a term that is wrong.
 #include <gtest/gtest.h>
 
 #include "framework/planning/collective_cost.hpp"
