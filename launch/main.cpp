@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <string_view>
 
@@ -247,17 +249,29 @@ int run_command(Arguments arguments) {
     return run(command, arguments);
 }
 
+/// Ends the process: every file is closed and MPI has ended. What is left are the destructors of
+/// libtorch's registry of operators, a quarter of the processor time that a short command costs.
+[[noreturn]] void leave(int code) {
+    std::fflush(nullptr);
+#ifdef __SANITIZE_ADDRESS__
+    std::exit(code); // looks for leaks
+#else
+    std::_Exit(code);
+#endif
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
     cluster::guard_process();
+    int code = 0;
     try {
-        int const code = run_command({argv + 1, argv + argc});
+        code = run_command({argv + 1, argv + argc});
         // its results are in the run folder
         bool const trains = argc > 1 && std::string_view(argv[1]) == "train";
         cluster::finish_output(trains ? cluster::Reader::optional : cluster::Reader::needed);
-        return code;
     } catch (std::exception const& error) {
-        return launch::report(error);
+        code = launch::report(error);
     }
+    leave(code);
 }

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -46,12 +47,39 @@ std::chrono::seconds start_deadline() {
     return std::chrono::seconds(seconds);
 }
 
+/// Tells Open MPI, while it starts, that this process came alone, unless the environment says
+/// something about that already: it then starts no daemon in case the process wants to start
+/// others. Such processes all have the same name (Open MPI 4.1.4, ess_singleton_module.c), and with
+/// it the same session folder, in which one would remove what another is making: they have none,
+/// which one process has no use for. Programs that this one starts inherit nothing of it.
+class Alone {
+  public:
+    Alone() {
+        if (!ours_) return;
+        setenv(kIsolated, "1", 1);
+        setenv(kFolders, "0", 0);
+    }
+    ~Alone() {
+        if (!ours_) return;
+        unsetenv(kIsolated);
+        unsetenv(kFolders);
+    }
+    Alone(Alone const&) = delete;
+    Alone& operator=(Alone const&) = delete;
+
+  private:
+    static constexpr char const* kIsolated = "OMPI_MCA_ess_singleton_isolated";
+    static constexpr char const* kFolders = "OMPI_MCA_orte_create_session_dirs";
+    bool const ours_ = !std::getenv(kIsolated) && !std::getenv(kFolders);
+};
+
 std::unique_ptr<cluster::Environment> start_mpi() {
     int const rank = launcher_rank(); // MPI does not know it yet
+    std::optional<Alone> alone;
     if (rank >= 0)
         cluster::set_fault_rank(rank);
-    else // Open MPI starts a daemon for a process that came alone, in case it wants to start others
-        setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    else
+        alone.emplace();
     cluster::fault_point("start");
     check_session_folder();
     auto const limit = start_deadline();

@@ -127,6 +127,17 @@ TEST(Train, AFolderForTemporaryFilesThatIsNoneIsNamed) {
                              "folder, or one to make\n");
 }
 
+/// Processes that came alone all have one name for Open MPI, and would remove each other's folders.
+TEST(Train, AProcessThatCameAloneSharesNoFolderOfOpenMpi) {
+    TemporaryFolder const run;
+    TemporaryFolder const session;
+    auto command = trireme(0, {"doctor", "--run", run.path()});
+    command.insert(command.begin(), {"env", "TMPDIR=" + session.path()});
+    auto const result = run_command(command);
+    EXPECT_NE(result.output.find("MPI"), std::string::npos) << result.output;
+    EXPECT_TRUE(std::filesystem::is_empty(session.path()));
+}
+
 TEST(Train, HasNoPythonInIt) {
     Outcome const libraries = run_command({"ldd", trireme(0, {})[0] + "-model"});
     ASSERT_NE(libraries.output.find("libtorch_cpu"), std::string::npos);

@@ -29,15 +29,34 @@ def must(what, words, **options):
     return done.stdout
 
 
+def sources_in(unit):
+    """The files that a batch of CMAKE_UNITY_BUILD includes, or the file itself."""
+    if "/Unity/unity_" not in unit:
+        return [unit]
+    return re.findall(r'^#include "(.*)"$', pathlib.Path(unit).read_text(), re.M)
+
+
+def copy_of_unit(unit, sources, tree, copy):
+    """The file to compile with TREE's copies of the sources: of a batch, a copy that includes them."""
+    if sources_in(unit) == [unit]:
+        return tree / sources[0]
+    text = pathlib.Path(unit).read_text()
+    for source in sources:
+        text = text.replace(f'"{ROOT / source}"', f'"{tree / source}"')
+    copy.write_text(text)
+    return copy
+
+
 class Build:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder).resolve()
         self.work = self.folder / "mutants"
         listed = json.loads((self.folder / "compile_commands.json").read_text())
-        self.commands = {}
+        self.units = {}  # of each source: the file of a library that is compiled for it, and the words that do so
         for entry in listed:
             words = shlex.split(entry["command"])
-            self.commands.setdefault(entry["file"], []).append(words)
+            for source in sources_in(entry["file"]) if "/trireme_" in words[words.index("-o") + 1] else []:
+                self.units.setdefault(source, (entry["file"], words))
         cache = (self.folder / "CMakeCache.txt").read_text()
         ccache = re.search(r"^CCACHE:FILEPATH=(.*)$", cache, re.M)
         self.ccache = ccache[1] if ccache and not ccache[1].endswith("NOTFOUND") else None
@@ -57,22 +76,27 @@ class Build:
             found[test["name"]] = (test.get("command", []), environment)
         return found
 
-    def compile(self, source, tree, out):
-        """Compiles TREE/source, whose other headers come from the checkout, with the line of the file it stands for.
-        Returns the archive member that it replaces, as a name in the traces of the linker."""
-        own = self.commands.get(str(ROOT / source), [])
-        words = next((w for w in own if "/trireme_" in w[w.index("-o") + 1]), None)
-        if words is None:
-            raise Broken(f"{source}: compile_commands.json has no library that it belongs to")
+    def by_unit(self, sources):
+        """The sources that are compiled in one file, by that file: each its own, or some of a batch (CMAKE_UNITY_BUILD)."""
+        groups = {}
+        for source in sources:
+            if str(ROOT / source) not in self.units:
+                raise Broken(f"{source}: compile_commands.json has no library that it belongs to")
+            groups.setdefault(self.units[str(ROOT / source)][0], []).append(source)
+        return groups
+
+    def compile(self, sources, tree, out):
+        """Compiles TREE/source for sources of one unit, whose other headers, and sources, come from the checkout, with the
+        line of the unit. Returns the archive member that the object replaces, as a name in the traces of the linker."""
+        unit, words = self.units[str(ROOT / sources[0])]
         place = pathlib.Path(words[words.index("-o") + 1])
         words = list(words)
         words[words.index("-o") + 1] = str(out)
-        words[words.index("-c") + 1] = str(tree / source)
+        words[words.index("-c") + 1] = str(copy_of_unit(unit, sources, tree, out.with_suffix(".cxx")))
         # An include in quotes is looked for beside the copy, in the copied tree, and beside the original.
-        words[1:1] = ["-iquote", str(tree), "-iquote", str((ROOT / source).parent)]
+        words[1:1] = ["-iquote", str(tree), *(w for s in sources for w in ("-iquote", str((ROOT / s).parent)))]
         environment = dict(os.environ, CCACHE_SLOPPINESS=SLOPPINESS)
-        must(f"{source} does not compile", ([self.ccache] if self.ccache else []) + words, cwd=self.folder,
-             env=environment)
+        must(f"{sources} do not compile", ([self.ccache] if self.ccache else []) + words, cwd=self.folder, env=environment)
         archive = "lib" + re.search(r"CMakeFiles/(trireme_\w+)\.dir", str(place))[1] + ".a"
         return archive, place.name
 

@@ -71,17 +71,17 @@ class Judge:
         """Objects of the mutant's sources, and what they replace."""
         copy_tree(mutant.files + [s for s in mutant.sources if s not in mutant.files], folder / "tree")
         apply_patch(mutant.patch, folder / "tree")
-        return {folder / object_name(source): self.build.compile(source, folder / "tree", folder / object_name(source))
-                for source in mutant.sources}
+        return {folder / object_name(some[0]): self.build.compile(some, folder / "tree", folder / object_name(some[0]))
+                for some in self.build.by_unit(mutant.sources).values()}
 
     def compile_unchanged(self, sources):
-        """Once each: of `sources`, what compile() makes of a patch that changes nothing."""
-        def one(source):
-            folder = self.build.work / "unchanged" / object_name(source)[:-2]
-            copy_tree([source], folder / "tree")
-            made = folder / object_name(source)
-            return source, (made, self.build.compile(source, folder / "tree", made))
-        self.unchanged = dict(self.pool.map(one, sources))
+        """Once each unit: of those of `sources` that are in it, what compile() makes of a patch that changes nothing."""
+        def one(unit, some):
+            folder = self.build.work / "unchanged" / object_name(some[0])[:-2]
+            copy_tree(some, folder / "tree")
+            made = folder / object_name(some[0])
+            return unit, (made, self.build.compile(some, folder / "tree", made))
+        self.unchanged = dict(self.pool.map(one, *zip(*self.build.by_unit(sources).items())))
 
     def run(self, driver, objects, folder):
         program = self.build.link_in_force(driver.program, objects, folder / driver.program)
@@ -93,7 +93,8 @@ class Judge:
     def prove_control(self, driver, mutants):
         """The driver passes with unchanged copies of all that these mutants change."""
         folder = self.build.work / "control" / hashlib.sha256(driver.name().encode()).hexdigest()[:12]
-        objects = dict(self.unchanged[source] for mutant in mutants for source in mutant.sources)
+        sources = [source for mutant in mutants for source in mutant.sources]
+        objects = dict(self.unchanged[unit] for unit in self.build.by_unit(sources))
         outcome = self.run(driver, objects, folder)
         if outcome.found:
             raise Broken(f"{driver.name()} fails without a mutant: {outcome.where} {outcome.cause}\n{outcome.output}")

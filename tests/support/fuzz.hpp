@@ -207,7 +207,8 @@ inline std::ptrdiff_t open_files() {
 
 /// Damages `good` with `mutate`: `read` reads it within two seconds, or throws InputError or
 /// JobError of one line with `name` in it, and neither always nor never; no file stays open.
-/// Whatever waits for ever is ended by SIGALRM.
+/// Whatever waits for ever is ended by SIGALRM. A slow machine tries fewer inputs in the seconds
+/// that it has, but goes on until it has met one that is refused and one that is not.
 template <typename Mutate>
 void fuzz_with(Mutate mutate, std::string const& good,
                std::function<void(std::string const&)> const& read,
@@ -221,7 +222,9 @@ void fuzz_with(Mutate mutate, std::string const& good,
     double const start = processor_seconds();
     double slowest = 0;
     int tried = 0;
-    for (double before = start; tried < limits.inputs && before - start < limits.seconds; ++tried) {
+    auto const both = [&] { return refused.count() > 0 && refused.count() < tried; };
+    for (double before = start;
+         tried < limits.inputs && (before - start < limits.seconds || !both()); ++tried) {
         if (tried % 1000 == 0) alarm(kHangs);
         std::string const bad = mutate(good);
         auto const refuse = [&](std::exception const& error) {
