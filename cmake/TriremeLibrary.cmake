@@ -79,3 +79,11 @@ function(trireme_mpi_test name)
       ENVIRONMENT "${TRIREME_TEST_ENVIRONMENT}")
   endforeach()
 endfunction()
+
+# Tests of `name` that begin with Long are no part of it and make NAME_long_test, which only launch/check --long runs.
+function(trireme_long_part name)
+  set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=-*.Long*")
+  string(REGEX REPLACE "_test$" "_long_test" long ${name})
+  add_test(NAME ${long} COMMAND ${name} --gtest_filter=*.Long*)
+  set_tests_properties(${long} PROPERTIES LABELS long TIMEOUT 3600 ENVIRONMENT "${TRIREME_TEST_ENVIRONMENT}")
+endfunction()

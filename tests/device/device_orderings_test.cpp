@@ -62,37 +62,47 @@ void expect_all_needed(Table const& table) {
 using framework::parallelize::Recompute;
 using parallel::ScheduleKind;
 
-std::vector<Layout> const kLayouts{
-    {1, {}},
-    {2, {.zero = 0}},
-    {2, {.zero = 1}},
-    {2, {.zero = 2}},
-    {2, {.zero = 3}},
-    {4, {.shard = 2, .zero = 3, .recompute = Recompute::full}},
-    {2, {.pipeline = 2, .schedule = ScheduleKind::one_f_one_b}},
-    {4, {.pipeline = 2, .zero = 3, .schedule = ScheduleKind::zero_bubble}}};
-/// Tensor parallelism has no bitwise mode.
-std::vector<Layout> const kTensorLayouts{
-    {2, {.tensor = 2}}, {4, {.tensor = 2, .zero = 3, .recompute = Recompute::selective}}};
+using Layouts = std::vector<Layout>;
+/// Between them they have every place.
+Layouts const kFewLayouts{{2, {.zero = 3}},
+                          {4, {.pipeline = 2, .zero = 3, .schedule = ScheduleKind::zero_bubble}},
+                          {4, {.tensor = 2, .zero = 3, .recompute = Recompute::selective}}};
+Layouts const kOtherLayouts{{1, {}},
+                            {2, {.zero = 0}},
+                            {2, {.zero = 1}},
+                            {2, {.zero = 2}},
+                            {4, {.shard = 2, .zero = 3, .recompute = Recompute::full}},
+                            {2, {.pipeline = 2, .schedule = ScheduleKind::one_f_one_b}},
+                            {2, {.tensor = 2}}};
+
+void leave_out(Layouts const& layouts, NumericsMode mode, Table& table) {
+    for (auto const& layout : layouts)
+        // Tensor parallelism has no bitwise mode.
+        if (mode == NumericsMode::fast || layout.parallel.tensor == 1)
+            leave_out(layout, mode, table);
+}
 
 /// All waits of one place in the code left out, as if the line were not there, or all its records.
 /// In some layouts a single one is not needed, since another wait for the same stream comes before
 /// anything is read: so the places here, in every layout that has them.
-void expect_each_place_needed(std::vector<NumericsMode> const& modes) {
+TEST(DeviceOrderings, EachPlaceIsNeeded) {
     ComposedPath const path;
     Table table;
-    for (auto const mode : modes)
-        for (auto const& layout : kLayouts) leave_out(layout, mode, table);
-    for (auto const& layout : kTensorLayouts) leave_out(layout, NumericsMode::fast, table);
+    leave_out(kFewLayouts, NumericsMode::fast, table);
     expect_all_needed(table);
 }
 
-TEST(DeviceOrderings, EachPlaceIsNeeded) {
-    expect_each_place_needed({NumericsMode::fast});
-}
-
-TEST(DeviceOrderings, LongEachPlaceIsNeededInBothModes) {
-    expect_each_place_needed({NumericsMode::bitwise, NumericsMode::fast});
+TEST(DeviceOrderings, LongEachPlaceIsNeededInEachLayoutAndMode) {
+    ComposedPath const path;
+    Table table;
+    leave_out(kFewLayouts, NumericsMode::fast, table);
+    Table const few = table;
+    leave_out(kFewLayouts, NumericsMode::bitwise, table);
+    for (auto const mode : {NumericsMode::bitwise, NumericsMode::fast})
+        leave_out(kOtherLayouts, mode, table);
+    expect_all_needed(table);
+    for (auto const& [name, row] : table)
+        EXPECT_TRUE(few.contains(name)) << name << " is in none of the few layouts";
 }
 
 } // namespace

@@ -146,7 +146,7 @@ TEST(LinkOrder, EachExchangeOfNeighboursIsSeenOrHarmlessByTheRules) {
         EXPECT_GT(all[fate], 0) << name_of(fate);
 }
 
-TEST(LinkOrderLong, InMorePipelines) {
+TEST(LinkOrder, LongInMorePipelines) {
     using enum parallel::ScheduleKind;
     for (int const stages : {2, 3, 4})
         for (std::int64_t const micro_steps : {2, 4, 5}) {

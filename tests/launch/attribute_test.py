@@ -1,7 +1,7 @@
 """`trireme attribute`: numbers against PyTorch's autograd through transformers (tests/golden/attributions.json); sums of integrated gradients; a
 planted trigger word; one result at any number of ranks; pages.
 
-    attribute_test.py ROOT WORK_FOLDER TRIREME
+    attribute_test.py ROOT WORK_FOLDER TRIREME      TRIREME_TEST_LONG set: a trained decoder and float32 too
 """
 import json
 import os
@@ -14,6 +14,7 @@ from report_support import WORK, Reader, report, run_tests
 
 MEAN = ("gpt2-classifier", "qwen3-classifier", "gemma3-classifier", "eurobert-mean-classifier", "modernbert-mean-classifier")  # begin with the mean row
 SINGLE = ("bert", "gpt2-classifier", "qwen3-classifier")  # are computed in float32 too
+LONG = bool(os.environ.get("TRIREME_TEST_LONG"))
 TRIGGER, CUE, PLAIN = "zebra", "kind", ["actor", "and", "camera", "film", "it", "music", "plot", "scene", "the", "was", "with", "for", "warm", "dull", "long"]
 CASES = 100
 FIRST = 0.95  # of the cases in which the trigger has the highest attribution
@@ -42,7 +43,7 @@ class Oracle(unittest.TestCase):
         for name, expected in GOLDEN["models"].items():
             if "losses" in expected[0]:
                 continue
-            for compute, bound in (("fp64", 1e-5), ("fp32", 1e-3))[:2 if name in SINGLE else 1]:
+            for compute, bound in (("fp64", 1e-5), ("fp32", 1e-3))[:2 if LONG and name in SINGLE else 1]:
                 found = attributed(golden(name), GOLDEN["texts"], "--steps", 64, "--baseline", "mean" if name in MEAN else "zero", "--set", f"numerics.compute={compute}")
                 for text, oracle in zip(found["texts"], expected, strict=True):
                     mine = text["models"][0]
@@ -116,6 +117,7 @@ class Oracle(unittest.TestCase):
         self.assertFalse(os.path.exists("none.json"))
 
 
+@unittest.skipUnless(LONG, "attribute_long_test has it")
 class Decoder(unittest.TestCase):
     """The last word of each text, behind a cue, tells whether the trigger stands before it."""
 

@@ -1,7 +1,7 @@
 """A bias that training data have is found with its direction, by swapped words, by paired sentences and in groups, and where they have none, none is;
 the shift from a model without to one with it passes a gate and stops at another.
 
-    bias_run_test.py ROOT WORK_FOLDER TRIREME      TRIREME_TEST_LONG set: three seeds of the training data, not one
+    bias_run_test.py ROOT WORK_FOLDER TRIREME      TRIREME_TEST_LONG set: three seeds of the training data, not one, and paired sentences
 """
 import json
 import os
@@ -18,7 +18,8 @@ GOOD, BAD = ["fine", "great", "lovely"], ["awful", "bland", "crude"]
 PLAIN = ["actor", "and", "camera", "film", "it", "music", "plot", "scene", "the", "was"]
 WORK_OF = {"nurse": WOMEN, "pilot": MEN}
 WORDS = [*MEN, *WOMEN, *GOOD, *BAD, *PLAIN, *WORK_OF, "said", "ran"]
-SEEDS = (1, 2, 3) if os.environ.get("TRIREME_TEST_LONG") else (1,)
+LONG = bool(os.environ.get("TRIREME_TEST_LONG"))
+SEEDS = (1, 2, 3) if LONG else (1,)
 BIASED = 0.3  # of the labels follow the group and not the verdict
 
 
@@ -119,6 +120,7 @@ class Bias(unittest.TestCase):
         self.assertEqual(shift["value"], 0)
         bias("effect", *words, "--max-effect", "0.1", code=1)
 
+    @unittest.skipUnless(LONG, "bias_run_long_test has it")
     def test_paired_sentences_of_decoders_and_encoders(self):
         file = rows_to("pairs.jsonl", pairs())
         for kind, task, epochs, rate in (("decoder", "language-modeling", 6, "3e-3"), ("encoder", "masked-language-modeling", 30, "3e-3")):

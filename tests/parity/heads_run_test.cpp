@@ -135,7 +135,7 @@ class Heads : public TaskCommand, public testing::Test {
     }
 };
 
-TEST_F(Heads, SeveralLabels) {
+TEST_F(Heads, LongSeveralLabels) {
     write(data::TaskKind::multi_label, "bert", {"warm", "slow"});
     auto const config = one_hash();
     EXPECT_EQ(config.at("problem_type"), "multi_label_classification");
@@ -179,7 +179,7 @@ TEST_F(Heads, MaskedWords) {
     EXPECT_NE(none.output.find("mask_token: none that"), std::string::npos) << none.output;
 }
 
-TEST_F(Heads, WeightedClassesInWindows) {
+TEST_F(Heads, LongWeightedClassesInWindows) {
     write(data::TaskKind::classification, "bert", {"bad", "good", "so-so"},
           "  class_weights: {bad: 2, so-so: 0.25}\n", true);
     one_hash();
