@@ -16,14 +16,20 @@ namespace {
 using framework::parallelize::NumericsMode;
 
 /// Each ordering of rank 0 left out alone.
-TEST(DeviceOrderings, EachOneIsNeeded) {
+void expect_each_one_needed(Layout const& layout) {
     ComposedPath const path;
-    for (auto const& [ranks, parallel] : {Layout{1, {}}, Layout{2, {.zero = 3}}}) {
-        RunOptions const options = small_run(parallel);
-        Curve const wanted = train_as_threads(ranks, options);
-        expect_every_ordering_needed(describe(ranks, parallel), ranks,
-                                     training(options, wanted, false), {.longest_pause = 0});
-    }
+    RunOptions const options = small_run(layout.parallel);
+    Curve const wanted = train_as_threads(layout.ranks, options);
+    expect_every_ordering_needed(describe(layout.ranks, layout.parallel), layout.ranks,
+                                 training(options, wanted, false), {.longest_pause = 0});
+}
+
+TEST(DeviceOrderings, EachOneIsNeeded) {
+    expect_each_one_needed({1, {}});
+}
+
+TEST(DeviceOrderings, LongEachOneIsNeededWithShardedParameters) {
+    expect_each_one_needed({2, {.zero = 3}});
 }
 
 struct Row {
