@@ -70,14 +70,14 @@ using parallel::ScheduleKind;
 
 using Layouts = std::vector<Layout>;
 /// Between them they have every place.
-Layouts const kFewLayouts{{2, {.zero = 3}},
+Layouts const kFewLayouts{{2, {.zero = 0}},
+                          {4, {.shard = 2, .zero = 3, .recompute = Recompute::full}},
                           {4, {.pipeline = 2, .zero = 3, .schedule = ScheduleKind::zero_bubble}},
                           {4, {.tensor = 2, .zero = 3, .recompute = Recompute::selective}}};
 Layouts const kOtherLayouts{{1, {}},
-                            {2, {.zero = 0}},
                             {2, {.zero = 1}},
                             {2, {.zero = 2}},
-                            {4, {.shard = 2, .zero = 3, .recompute = Recompute::full}},
+                            {2, {.zero = 3}},
                             {2, {.pipeline = 2, .schedule = ScheduleKind::one_f_one_b}},
                             {2, {.tensor = 2}}};
 
