@@ -12,7 +12,7 @@ namespace {
 using ReadClock = std::function<std::int64_t()>;
 using Times = std::array<std::int64_t, 2>; ///< of rank 0: a message came, and went back
 
-void pass(Communicator& world, Message::Kind kind, int peer, Times& times) {
+void exchange_times(Communicator& world, Message::Kind kind, int peer, Times& times) {
     Message const message{kind, peer, {times.data(), times.size(), DType::i64}};
     world.exchange({&message, 1}, "clock").wait();
 }
@@ -20,10 +20,10 @@ void pass(Communicator& world, Message::Kind kind, int peer, Times& times) {
 void answer(Communicator& world, int peer, int rounds, ReadClock const& clock) {
     for (int i = 0; i < rounds; ++i) {
         Times times{};
-        pass(world, Message::Kind::receive, peer, times);
+        exchange_times(world, Message::Kind::receive, peer, times);
         times[0] = clock();
         times[1] = clock();
-        pass(world, Message::Kind::send, peer, times);
+        exchange_times(world, Message::Kind::send, peer, times);
     }
 }
 
@@ -32,8 +32,8 @@ ClockOffset ask(Communicator& world, int rounds, ReadClock const& clock) {
     for (int i = 0; i < rounds; ++i) {
         Times times{};
         std::int64_t const sent = clock();
-        pass(world, Message::Kind::send, 0, times);
-        pass(world, Message::Kind::receive, 0, times);
+        exchange_times(world, Message::Kind::send, 0, times);
+        exchange_times(world, Message::Kind::receive, 0, times);
         std::int64_t const back = clock();
         std::int64_t const way = (back - sent) - (times[1] - times[0]),
                            error = std::max<std::int64_t>(1, (way + 1) / 2);

@@ -89,7 +89,7 @@ Plan& plan() {
         taken.push_back(std::make_unique<char[]>(1 << 20));
 }
 
-std::optional<Fault> take(std::string_view phase) {
+std::optional<Fault> take_planned(std::string_view phase) {
     Plan& p = plan();
     std::scoped_lock const lock(p.mutex);
     auto const found = std::ranges::find_if(p.waiting, [&](Fault const& f) {
@@ -159,7 +159,7 @@ bool act(Fault const& fault, std::string_view phase) {
 
 std::optional<Fault> fault_point(std::string_view phase) {
     if (!plan().any) return std::nullopt;
-    auto const fault = take(phase);
+    auto const fault = take_planned(phase);
     if (!fault) return std::nullopt;
     say("trireme: fault fired: {} on rank {} at step {}: {} (process {})\n", phase,
         plan().rank.load(), plan().step.load(), kActions[static_cast<std::size_t>(fault->action)],

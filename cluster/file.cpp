@@ -22,10 +22,6 @@ namespace trireme::cluster {
 
 namespace {
 
-[[noreturn]] void fail(std::string const& path, char const* what) {
-    throw JobError(path + ": " + what + ": " + reason_of(errno));
-}
-
 std::string parent(std::string const& path) {
     auto const folder = std::filesystem::path(path).parent_path();
     return folder.empty() ? "." : folder.string();
@@ -75,15 +71,15 @@ void StagingFolder::commit() const {
 
 void sync_path(std::string const& path) {
     int const fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) fail(path, "open");
+    if (fd < 0) fail_by_errno(path, "open");
     int const failed = fsync(fd);
     close(fd);
-    if (failed) fail(path, "fsync");
+    if (failed) fail_by_errno(path, "fsync");
 }
 
 void commit_file(std::string const& staging, std::string const& path) {
     sync_path(staging);
-    if (std::rename(staging.c_str(), path.c_str()) != 0) fail(path, "rename");
+    if (std::rename(staging.c_str(), path.c_str()) != 0) fail_by_errno(path, "rename");
     sync_path(parent(path));
 }
 

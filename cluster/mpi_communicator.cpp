@@ -31,7 +31,7 @@ void check_mpi(int code, char const* call) {
 namespace {
 
 /// Copies `from` to `to`, of the same size; an empty buffer may have no address.
-void copy_bytes(Buffer const& from, Buffer const& to) {
+void copy_buffer(Buffer const& from, Buffer const& to) {
     if (from.bytes() > 0) std::memcpy(to.data, from.data, from.bytes());
 }
 
@@ -233,7 +233,7 @@ class MpiCommunicator : public Communicator {
 
     void start_all_gather(MpiOperation& work, Buffer const& in, Buffer const& out) const {
         auto const own = out.slice(static_cast<std::size_t>(rank()) * in.count, in.count);
-        if (own.data != in.data) copy_bytes(in, own);
+        if (own.data != in.data) copy_buffer(in, own);
         if (in.bytes() <= options().chunk_bytes) {
             check_mpi(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, out.data,
                                      static_cast<int>(in.bytes()), MPI_BYTE, comm_, work.next()),
@@ -259,7 +259,7 @@ class MpiCommunicator : public Communicator {
             from += send_counts[p];
             to += receive_counts[p];
             if (peer == rank()) {
-                copy_bytes(outgoing, incoming);
+                copy_buffer(outgoing, incoming);
                 continue;
             }
             receive(work, incoming, peer);

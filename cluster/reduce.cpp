@@ -36,7 +36,7 @@ void combine(T* total, T const* piece, std::size_t count, ReduceOp op) {
 }
 
 template <typename T>
-void reduce(std::vector<void const*> const& pieces, Buffer const& out, ReduceOp op) {
+void reduce_tiles(std::vector<void const*> const& pieces, Buffer const& out, ReduceOp op) {
     auto* to = static_cast<T*>(out.data);
     std::size_t const tile = reduce_tile;
     std::vector<T> total(std::min(tile, out.count));
@@ -71,11 +71,11 @@ void reduce_pieces(Buffer const& pieces, std::size_t n, Buffer const& out, Reduc
 
 void reduce_pieces(std::vector<void const*> const& pieces, Buffer const& out, ReduceOp op) {
     switch (out.dtype) {
-    case DType::f32: return reduce<float>(pieces, out, op);
-    case DType::f64: return reduce<double>(pieces, out, op);
-    case DType::i32: return reduce<std::int32_t>(pieces, out, op);
-    case DType::i64: return reduce<std::int64_t>(pieces, out, op);
-    case DType::u8: return reduce<std::uint8_t>(pieces, out, op);
+    case DType::f32: return reduce_tiles<float>(pieces, out, op);
+    case DType::f64: return reduce_tiles<double>(pieces, out, op);
+    case DType::i32: return reduce_tiles<std::int32_t>(pieces, out, op);
+    case DType::i64: return reduce_tiles<std::int64_t>(pieces, out, op);
+    case DType::u8: return reduce_tiles<std::uint8_t>(pieces, out, op);
     case DType::bf16: return reduce_bf16(pieces, out, op);
     }
     throw JobError("reduce_pieces: unknown dtype");

@@ -13,14 +13,14 @@
 
 namespace trireme::cluster {
 
-namespace {
-
-[[noreturn]] void fail(std::string const& path, char const* what) {
+void fail_by_errno(std::string const& path, char const* what) {
     int const reason = errno;
     JobError const error(path + ": " + what + ": " + reason_of(reason));
     errno = reason;
     throw error;
 }
+
+namespace {
 
 /// `make` returns a value below zero, and EEXIST in errno, for a name that somebody has.
 template <typename Make>
@@ -31,7 +31,7 @@ std::string make_name(std::string const& path, Make const& make) {
         if (make(staging.c_str()) >= 0) return staging;
         if (errno != EEXIST) break;
     }
-    fail(path, "cannot be made");
+    fail_by_errno(path, "cannot be made");
 }
 
 } // namespace
@@ -68,7 +68,7 @@ std::string make_staging_folder(std::string const& path) {
 void write_all(std::string const& path, int flags, std::string_view text,
                std::string const& shown) {
     int const file = open(path.c_str(), flags | O_CLOEXEC, 0666);
-    if (file < 0) fail(shown, "write");
+    if (file < 0) fail_by_errno(shown, "write");
     bool whole = true;
     while (whole && !text.empty()) {
         ssize_t const n = write(file, text.data(), text.size());
@@ -79,7 +79,7 @@ void write_all(std::string const& path, int flags, std::string_view text,
     whole = close(file) == 0 && whole;
     if (whole) return;
     if (!text.empty()) errno = reason;
-    fail(shown, "write");
+    fail_by_errno(shown, "write");
 }
 
 } // namespace trireme::cluster

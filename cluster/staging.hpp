@@ -5,6 +5,8 @@
 
 namespace trireme::cluster {
 
+/// Throws JobError "PATH: WHAT: REASON" for the reason in errno, which it leaves there.
+[[noreturn]] void fail_by_errno(std::string const& path, char const* what);
 /// Follows `path`: gives the target of a link, whether it exists or not; `path` itself if it is
 /// none.
 std::string followed(std::string const& path);

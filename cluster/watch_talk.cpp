@@ -37,7 +37,7 @@ T take(std::string_view& bytes) {
     return value;
 }
 
-std::string to_bytes(Alarm const& alarm) {
+std::string alarm_to_bytes(Alarm const& alarm) {
     std::string bytes;
     append(bytes, alarm.kind), append(bytes, alarm.rank), append(bytes, alarm.code);
     return bytes + alarm.line;
@@ -153,7 +153,7 @@ void Watch::Talk::answer(int asker) {
     std::string alarm, bytes;
     {
         std::scoped_lock const lock(mutex_);
-        if (own_) alarm = to_bytes(*own_);
+        if (own_) alarm = alarm_to_bytes(*own_);
     }
     append(bytes, static_cast<std::uint64_t>(alarm.size()));
     send(asker, Tag::answer, bytes + alarm + to_bytes(recorder_.snapshot()));
@@ -216,7 +216,7 @@ void Watch::Talk::tell_alarm() {
     {
         std::scoped_lock const lock(mutex_);
         if (!own_ || asked_ || reporting_) return;
-        bytes = to_bytes(*own_);
+        bytes = alarm_to_bytes(*own_);
     }
     auto const now = Clock::now();
     if (candidate_ >= 0 && now - told_at_ < kPatience) return;

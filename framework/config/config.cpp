@@ -22,7 +22,7 @@ using namespace keys;
 namespace {
 
 template <typename T>
-std::string text_of(T const& value) {
+std::string text_of_value(T const& value) {
     if constexpr (!std::is_same_v<T, std::string> && !std::is_arithmetic_v<T> &&
                   !std::is_same_v<T, std::vector<int>>) {
         YAML::Emitter out;
@@ -75,7 +75,7 @@ class Lister {
     }
     template <typename T>
     void field(std::string const& name, T const& value, Rule<T> const& rule) {
-        values_.push_back({prefix_ + name, text_of(value), rule.legal});
+        values_.push_back({prefix_ + name, text_of_value(value), rule.legal});
     }
     template <typename Enum>
     void choice(std::string const& name, Enum const& value) {

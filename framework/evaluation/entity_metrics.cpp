@@ -9,12 +9,12 @@ namespace trireme::framework::evaluation {
 
 namespace {
 
-double share(std::int64_t part, std::int64_t whole) {
+double share_or_zero(std::int64_t part, std::int64_t whole) {
     return whole ? static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
 ClassScores scores_of(EntityCounts const& counts) {
-    double const precision = share(counts.right, counts.found),
-                 recall = share(counts.right, counts.labelled);
+    double const precision = share_or_zero(counts.right, counts.found),
+                 recall = share_or_zero(counts.right, counts.labelled);
     return {precision, recall,
             precision + recall > 0 ? 2 * precision * recall / (precision + recall) : 0,
             counts.labelled};

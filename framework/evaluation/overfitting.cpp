@@ -26,7 +26,7 @@ double squared_error(run::LossSums const& sums) {
     return std::max(0.0, (sums.squares - sums.sum * sums.sum / n) / (n - 1)) / n;
 }
 
-double mean_of(run::LossSums const& sums) {
+double mean_loss(run::LossSums const& sums) {
     return sums.sum / static_cast<double>(std::max<std::int64_t>(1, sums.count));
 }
 
@@ -77,7 +77,7 @@ double p_of_fall(run::LossSums const& then, run::LossSums const& now) {
                  freedom = (a + b) * (a + b) /
                            (a * a / static_cast<double>(then.count - 1) +
                             b * b / static_cast<double>(now.count - 1));
-    return p_above(mean_of(then) - mean_of(now), std::sqrt(a + b),
+    return p_above(mean_loss(then) - mean_loss(now), std::sqrt(a + b),
                    std::isfinite(freedom) ? freedom : 1);
 }
 
@@ -98,8 +98,8 @@ bool follow_gap(run::Gap& gap, std::int64_t step, SampleLosses const& now) {
 std::string overfitting_text(run::Gap const& gap) {
     return fmt::format("overfits: the validation loss rose from {:.4f} at step {} to {:.4f} in two "
                        "evaluations or more, and that of training fell from {:.4f} to {:.4f}",
-                       gap.lowest, gap.lowest_step, gap.last, mean_of(gap.until),
-                       mean_of(gap.since));
+                       gap.lowest, gap.lowest_step, gap.last, mean_loss(gap.until),
+                       mean_loss(gap.since));
 }
 
 } // namespace trireme::framework::evaluation

@@ -29,7 +29,7 @@ namespace {
 
 constexpr std::int64_t kRowsOfLogits = 256; ///< of a language model, computed at a time
 
-tasks::Task const& task_of_folder(std::string const& folder, model::Config const& model) {
+tasks::Task const& task_to_attribute(std::string const& folder, model::Config const& model) {
     std::string const found = pretrained::transformers_class_of(model);
     if (pretrained::is_classifier(model)) {
         auto const* task = tasks::task_of_samples(pretrained::problem_of(model));
@@ -42,8 +42,8 @@ tasks::Task const& task_of_folder(std::string const& folder, model::Config const
         folder, found.empty() ? "none" : found));
 }
 
-config::Config settings_of(std::string const& folder, AttributionJob const& job,
-                           std::string const& task) {
+config::Config attribution_settings(std::string const& folder, AttributionJob const& job,
+                                    std::string const& task) {
     auto config =
         config::layout_config("trireme attribute", {"numerics.compute"}, job.set, folder, task);
     config.numerics.mode = parallelize::NumericsMode::bitwise;
@@ -66,7 +66,7 @@ std::vector<std::string> labels_of(tasks::Task const& task, model::Config const&
 } // namespace
 
 bool is_language_model(std::string const& folder) {
-    return task_of_folder(folder, pretrained::read_hf_config(folder)).kind() ==
+    return task_to_attribute(folder, pretrained::read_hf_config(folder)).kind() ==
            data::TaskKind::language_modeling;
 }
 
@@ -74,7 +74,7 @@ struct AttributedModel::State {
     State(std::string const& name, AttributionJob const& asked, tasks::Task const& of_head,
           model::Config const& body, cluster::Communicator& world)
         : folder(name), job(asked), task(of_head),
-          config(settings_of(folder, job, task.schema().name)),
+          config(attribution_settings(folder, job, task.schema().name)),
           model(frozen_model(config, labels_of(task, body))),
           mesh(world, parallelize::mesh_shape(config.parallel, world.size())),
           loaded(config, model, mesh, inputs::Purpose::inference), rows(model, loaded.store()) {
@@ -162,7 +162,7 @@ AttributedModel::AttributedModel(std::string const& folder, AttributionJob const
     parallelize::configure_numerics({.mode = parallelize::NumericsMode::bitwise},
                                     cluster::topology(world).cores_per_rank);
     model::Config const body = pretrained::read_hf_config(folder);
-    state_ = std::make_unique<State>(folder, job, task_of_folder(folder, body), body, world);
+    state_ = std::make_unique<State>(folder, job, task_to_attribute(folder, body), body, world);
 }
 AttributedModel::~AttributedModel() = default;
 

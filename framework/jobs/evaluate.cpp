@@ -207,7 +207,7 @@ tasks::Task const* task_of_tokens(std::string const& class_of_transformers) {
     return nullptr;
 }
 
-tasks::Task const& task_of_folder(std::string const& folder, model::Config const& model) {
+tasks::Task const& task_to_predict(std::string const& folder, model::Config const& model) {
     std::string const found = pretrained::transformers_class_of(model);
     auto const* task = task_of_tokens(found);
     if (!task && !pretrained::is_classifier(model))
@@ -249,13 +249,13 @@ void check_finite(std::string const& folder, bool finite) {
 } // namespace
 
 data::TaskSchema const& task_of_model(std::string const& folder) {
-    return task_of_folder(folder, pretrained::read_hf_config(folder)).schema();
+    return task_to_predict(folder, pretrained::read_hf_config(folder)).schema();
 }
 
 Predictor::Predictor(EvaluationJob const& job, cluster::Communicator& world) {
     configure_scores(job, world);
     model::Config const body = pretrained::read_hf_config(job.model);
-    tasks::Task const& task = task_of_folder(job.model, body);
+    tasks::Task const& task = task_to_predict(job.model, body);
     config::Config const config = read_settings("trireme predict", job, task.schema().name);
     model::Config model = inputs::read_model_config(config, labels_for(task, body));
     pretrained::check_complete(config.model, model);

@@ -30,7 +30,7 @@ namespace {
 constexpr std::int64_t kTold = 64;    ///< samples between words of progress
 constexpr std::int64_t kAtOnce = 512; ///< projected gradients that are made float64 together
 
-config::Config settings_of(InfluenceJob const& job, std::string const& task) {
+config::Config influence_settings(InfluenceJob const& job, std::string const& task) {
     auto config =
         config::layout_config("trireme attribute", {"numerics.compute"}, job.set, job.model, task);
     config.numerics.mode = parallelize::NumericsMode::bitwise; // micro-batches apart
@@ -63,7 +63,7 @@ model::Config model_of(config::Config const& config, data::Dataset const& set) {
 
 struct Influences::State {
     State(InfluenceJob const& job, cluster::Communicator& world)
-        : set(open_data(job, world)), config(settings_of(job, set->task().name)),
+        : set(open_data(job, world)), config(influence_settings(job, set->task().name)),
           model(model_of(config, *set)),
           mesh(world, parallelize::mesh_shape(config.parallel, world.size())),
           loaded(config, model, mesh, inputs::Purpose::training), projection(elements()) {

@@ -58,8 +58,8 @@ tasks::Task const* task_of_lists(std::string const& folder, verify::TokenFile co
 }
 
 /// Returns the task that labels per token ask of a folder without one of those heads.
-tasks::Task const& task_of_tokens(std::string const& folder, verify::TokenFile const& file,
-                                  model::Config const& model) {
+tasks::Task const& task_of_token_labels(std::string const& folder, verify::TokenFile const& file,
+                                        model::Config const& model) {
     if (pretrained::is_classifier(model))
         throw cluster::InputError(
             fmt::format("{}: labels per token, but {} is a classifier; legal: one label per "
@@ -101,7 +101,7 @@ tasks::Task const& task_of(std::string const& folder, verify::TokenFile const& f
     auto const& task = of_samples ? *of_samples : tasks::task_of(data::TaskKind::classification);
     bool const of_targets = pretrained::is_classifier(model) &&
                             model::traits_of(task.head()).learns == data::Values::reals;
-    if (file.has_lists && !of_targets) return task_of_tokens(folder, file, model);
+    if (file.has_lists && !of_targets) return task_of_token_labels(folder, file, model);
     model.head = task.head();
     check_classifier(folder, model, task);
     return task;

@@ -12,7 +12,7 @@ namespace trireme::framework::kernels {
 namespace {
 
 template <typename T>
-TRIREME_INLINE T dot(std::int64_t n, T const* a, T const* b) {
+TRIREME_INLINE T dot_vectorised(std::int64_t n, T const* a, T const* b) {
     T sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (std::int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
@@ -27,7 +27,7 @@ TRIREME_INLINE void attend(std::int64_t n, DecodeProblem const& p, T const* q, T
     T const scale = static_cast<T>(p.scale), cap = static_cast<T>(p.cap);
     T highest = -std::numeric_limits<T>::infinity(), total = 0;
     for (std::int64_t j = 0; j < n; ++j) {
-        scores[j] = scale * dot(size, q, keys + j * size);
+        scores[j] = scale * dot_vectorised(size, q, keys + j * size);
         if (cap > 0) scores[j] = cap * std::tanh(scores[j] / cap);
         highest = scores[j] > highest ? scores[j] : highest;
     }

@@ -13,7 +13,7 @@ namespace {
 
 /// sum a[i] b[i] in kLanes running sums: the order is a function of `width` alone.
 template <typename T>
-TRIREME_INLINE T dot(T const* a, T const* b, std::int64_t width) {
+TRIREME_INLINE T dot_in_lanes(T const* a, T const* b, std::int64_t width) {
     T sums[16] = {};
     std::int64_t i = 0;
     for (; i + 16 <= width; i += 16)
@@ -27,7 +27,7 @@ TRIREME_INLINE T dot(T const* a, T const* b, std::int64_t width) {
 template <typename T>
 TRIREME_INLINE void forward_row(std::int64_t width, T const* x, T const* weight, double epsilon,
                                 T* y, T* inverse) {
-    T const mean = dot(x, x, width) / static_cast<T>(width);
+    T const mean = dot_in_lanes(x, x, width) / static_cast<T>(width);
     *inverse = static_cast<T>(1) / std::sqrt(mean + static_cast<T>(epsilon));
     for (std::int64_t d = 0; d < width; ++d) y[d] = x[d] * *inverse * weight[d];
 }
@@ -36,7 +36,7 @@ template <typename T>
 TRIREME_INLINE void backward_row(std::int64_t width, T const* dy, T const* x, T const* weight,
                                  T inverse, T* dx, T* dweight, T* scratch) {
     for (std::int64_t d = 0; d < width; ++d) scratch[d] = dy[d] * weight[d];
-    T const along = dot(scratch, x, width) * inverse * inverse / static_cast<T>(width);
+    T const along = dot_in_lanes(scratch, x, width) * inverse * inverse / static_cast<T>(width);
     for (std::int64_t d = 0; d < width; ++d) {
         dx[d] = inverse * (scratch[d] - x[d] * along);
         dweight[d] += dy[d] * x[d] * inverse;

@@ -21,7 +21,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-Rows rows_of(Pass const& pass) {
+Rows rows_of_pass(Pass const& pass) {
     Rows rows{{}, pass.micro_batch.positions, pass.ids.samples, pass.ids.positions};
     for (std::size_t i = 0; i < pass.micro_batch.sample_ids.size(); ++i)
         rows.samples.insert(
@@ -95,7 +95,7 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
 } // namespace
 
 Rows rows_of(DropoutUse const& use, std::int64_t count) {
-    Rows all = rows_of(use.pass);
+    Rows all = rows_of_pass(use.pass);
     std::int64_t const first = use.part * count, last = first + count;
     return {{all.samples.begin() + first, all.samples.begin() + last},
             {all.positions.begin() + first, all.positions.begin() + last},
@@ -118,7 +118,7 @@ at::Tensor add_dropped(at::Tensor const& x, at::Tensor const& part, DropoutUse c
 at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
                         std::vector<std::int64_t> const& rows, std::uint64_t site) {
     if (!drops(probability, pass)) return x;
-    Rows const all = rows_of(pass);
+    Rows const all = rows_of_pass(pass);
     Rows chosen;
     if (parallel::composed(x)) {
         at::Tensor const index = on_device(rows, x.device());

@@ -88,7 +88,7 @@ at::Tensor rotary_frequencies(Config const& config, at::ScalarType dtype, LayerR
 }
 
 /// Rows of the table for all tokens; none: those of their positions.
-std::vector<std::int32_t> rows_of(RotaryTable const& table, Pass const& pass) {
+std::vector<std::int32_t> table_rows_of(RotaryTable const& table, Pass const& pass) {
     return table.short_context > 0 ? rows_by_length(pass.micro_batch, table.short_context)
                                    : std::vector<std::int32_t>();
 }
@@ -100,7 +100,7 @@ at::Tensor on_device_of(Pass const& pass, std::vector<std::int32_t> const& rows)
 at::Tensor rotate(at::Tensor const& input, std::int64_t heads, RotaryTable const& table,
                   Pass const& pass, int direction) {
     at::Tensor const x = for_kernel(input), &cosine = table.cosine, &sine = table.sine;
-    std::vector<std::int32_t> const rows = rows_of(table, pass);
+    std::vector<std::int32_t> const rows = table_rows_of(table, pass);
     at::Tensor const y = at::empty_like(x);
     parallel::note_kernel("trireme::apply_rotary", {x}, {y});
     by_dtype(x, [&](auto* data) {
@@ -133,7 +133,8 @@ struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
 variable_list turn(at::Tensor const& queries, at::Tensor const& keys, std::int64_t size,
                    RotaryTable const& table, Pass const& pass, int direction) {
     at::Tensor const q = queries.contiguous(), k = keys.contiguous(), q_out = at::empty_like(q),
-                     k_out = at::empty_like(k), ids = on_device_of(pass, rows_of(table, pass));
+                     k_out = at::empty_like(k),
+                     ids = on_device_of(pass, table_rows_of(table, pass));
     // Bytes are counted by what is read: one row of the table for each token.
     std::int64_t const half = table.cosine.size(1);
     at::Tensor const read = table.cosine.narrow(0, 0, std::min(q.size(0), table.cosine.size(0)));

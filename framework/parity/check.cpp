@@ -29,7 +29,7 @@ class Hashes {
     std::map<std::pair<int, std::int64_t>, std::string> known_;
 };
 
-struct Reference {
+struct Expected {
     Trace exact;
     Bounds bounds;
     double single = 0;
@@ -38,8 +38,8 @@ struct Reference {
     std::map<std::pair<int, std::int64_t>, Trace> alike = {};
 };
 
-Reference make_reference(Problem const& problem, Trace exact) {
-    Reference reference{std::move(exact), {}};
+Expected make_reference(Problem const& problem, Trace exact) {
+    Expected reference{std::move(exact), {}};
     std::vector<Errors> single;
     for (auto const tokens : packings()) {
         Trace const trace = single_trace(problem, tokens);
@@ -59,7 +59,7 @@ Reference make_reference(Problem const& problem, Trace exact) {
 /// Adds what bf16 alone has: figures beside one process, and beside the first layout of the same
 /// tensor size and packing, where every number must come out alike.
 void add_figures_of_bf16(std::vector<Figure>& all, Layout const& layout, Trace const& trace,
-                         Reference& reference) {
+                         Expected& reference) {
     for (auto const& f :
          figures_along(trace, reference.alike.at({1, layout.tokens_per_micro_batch})))
         all.push_back(f);
@@ -71,7 +71,7 @@ void add_figures_of_bf16(std::vector<Figure>& all, Layout const& layout, Trace c
 }
 
 LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& trace,
-                   Reference& reference) {
+                   Expected& reference) {
     LayoutReport report;
     report.outcome.layout = layout;
     Errors const errors = errors_of(problem, trace, reference.exact);
@@ -89,7 +89,7 @@ LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& tr
 }
 
 LayoutReport run_one(Problem const& problem, Layout const& layout, Runner const& run,
-                     Reference& reference) {
+                     Expected& reference) {
     try {
         return judge(problem, layout, run(problem, layout), reference);
     } catch (cluster::JobError const& error) {
@@ -99,7 +99,7 @@ LayoutReport run_one(Problem const& problem, Layout const& layout, Runner const&
     }
 }
 
-double largest_bound(Reference const& reference) {
+double largest_bound(Expected const& reference) {
     double largest = 0;
     for (auto const& [name, bound] : reference.bounds.gradient)
         if (reference.exact.gradient.at(name).norm().item<double>() >
@@ -112,7 +112,7 @@ bool any_failed(std::vector<LayoutOutcome> const& outcomes) {
     return std::ranges::find(outcomes, false, &LayoutOutcome::passed) != outcomes.end();
 }
 
-Diagnosis diagnose_in(Problem const& problem, Reference const& reference,
+Diagnosis diagnose_in(Problem const& problem, Expected const& reference,
                       std::vector<LayoutOutcome> const& outcomes, Runner const& run) {
     Laboratory lab(problem, reference.exact, reference.bounds, run);
     return diagnose(outcomes, lab);
@@ -144,7 +144,7 @@ Diagnosis diagnose_alone(std::vector<LayoutReport> const& layouts,
 /// The problem in float32, beside which one in bfloat16 is checked as well.
 struct Finer {
     Problem problem;
-    Reference reference;
+    Expected reference;
     std::vector<LayoutOutcome> outcomes = {};
 
     /// Runs the layout in float32, and lets `done` pass only if it passes there too.
@@ -170,11 +170,11 @@ std::optional<Finer> finer_of(Problem const& problem, Trace const& exact) {
     if (problem.numerics.compute != parallelize::Compute::bf16) return std::nullopt;
     Problem float32 = problem;
     float32.numerics.compute = parallelize::Compute::fp32;
-    Reference reference = make_reference(float32, exact);
+    Expected reference = make_reference(float32, exact);
     return Finer{std::move(float32), std::move(reference)};
 }
 
-Report empty_report(Problem const& problem, Reference const& reference) {
+Report empty_report(Problem const& problem, Expected const& reference) {
     Report report{problem.task(),   shape_class(problem.model),
                   problem.numerics, problem.seed,
                   problem.steps,    reference.single};
@@ -187,7 +187,7 @@ Report empty_report(Problem const& problem, Reference const& reference) {
 
 Report check(Problem const& problem, std::vector<Layout> const& layouts, Runner const& run,
              std::function<void(LayoutReport const&)> const& on_layout) {
-    Reference reference = make_reference(problem, exact_trace(problem));
+    Expected reference = make_reference(problem, exact_trace(problem));
     Report report = empty_report(problem, reference);
     auto finer = finer_of(problem, reference.exact);
     if (finer) report.float32_bound = largest_bound(finer->reference);

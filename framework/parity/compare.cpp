@@ -21,7 +21,7 @@ double norm_of_all(Tensors const& tensors) {
     for (auto const& [name, x] : tensors) squares += std::pow(norm_of(x), 2);
     return std::sqrt(squares);
 }
-double spread(Spread const& copies, std::string const& name) {
+double spread_of_copies(Spread const& copies, std::string const& name) {
     auto const found = copies.find(name);
     return found == copies.end() ? 0 : found->second;
 }
@@ -96,7 +96,7 @@ static void compare_numbers(Errors& e, Trace const& trace, Trace const& exact) {
 /// Returns the distance of a layout's tensor to the exact one, with what its copies are apart.
 static double distance_of(Tensors const& found, Spread const& copies, Tensors const& exact,
                           std::string const& name) {
-    return distance(found.at(name), exact.at(name)) + spread(copies, name);
+    return distance(found.at(name), exact.at(name)) + spread_of_copies(copies, name);
 }
 
 Errors errors_of(Problem const& problem, Trace const& trace, Trace const& exact) {

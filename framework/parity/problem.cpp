@@ -35,7 +35,7 @@ void set_heads(model::Config& tiny, model::Config const& full) {
 }
 
 template <typename T>
-std::vector<T> spread(std::vector<T> const& values) {
+std::vector<T> evenly_chosen(std::vector<T> const& values) {
     std::vector<T> chosen;
     for (std::size_t i = 0; i < kLayers && !values.empty(); ++i)
         chosen.push_back(values[i * values.size() / kLayers]);
@@ -65,10 +65,10 @@ Tensors initial_weights(model::Config const& model, std::uint64_t seed) {
 /// Makes windows, scales and rotary embeddings fit the few layers and positions.
 static void set_positions(model::Config& tiny, model::Config const& full) {
     tiny.max_positions = 24;
-    tiny.windows = spread(full.windows);
+    tiny.windows = evenly_chosen(full.windows);
     for (auto& w : tiny.windows) w = w > 0 ? 5 : 0;
-    tiny.attention_scale = spread(full.attention_scale);
-    tiny.layer_rotary = spread(full.layer_rotary);
+    tiny.attention_scale = evenly_chosen(full.attention_scale);
+    tiny.layer_rotary = evenly_chosen(full.layer_rotary);
     if (tiny.rotary.original_context > 0) tiny.rotary.original_context = 12;
     auto const pairs =
         static_cast<std::size_t>((tiny.rotary_size ? tiny.rotary_size : tiny.head_size) / 2);

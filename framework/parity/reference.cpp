@@ -65,7 +65,7 @@ double rate_of(Problem const& problem, std::int64_t step) {
 
 namespace {
 
-double norm_of(Tensors const& tensors) {
+double norm_of_tensors(Tensors const& tensors) {
     double squares = 0;
     for (auto const& [name, x] : tensors) squares += x.square().sum().item<double>();
     return std::sqrt(squares);
@@ -94,7 +94,7 @@ struct PlainAdamW {
 
     Tensors step(Tensors const& weights, Tensors const& gradient, double rate,
                  std::int64_t number) {
-        double const norm = norm_of(gradient),
+        double const norm = norm_of_tensors(gradient),
                      scale = norm > o.clip && o.clip > 0 ? o.clip / norm : 1;
         double const t = static_cast<double>(number + 1);
         Tensors next;
@@ -169,7 +169,7 @@ Trace exact_trace(Problem const& problem) {
         std::int64_t const number = problem.first_step + step;
         Variant found = run_step(reference, problem, trace.weights, step);
         trace.losses.push_back(found.loss);
-        trace.norms.push_back(norm_of(found.gradient));
+        trace.norms.push_back(norm_of_tensors(found.gradient));
         trace.weights =
             optimizer.step(trace.weights, found.gradient, rate_of(problem, step), number);
         if (problem.keep_each_step)

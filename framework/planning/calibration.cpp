@@ -8,6 +8,7 @@
 #include <map>
 
 #include "cluster/error.hpp"
+#include "framework/planning/real.hpp"
 
 namespace trireme::framework::planning {
 
@@ -77,10 +78,6 @@ class Sizes {
     std::array<Axis, 3> axes_;
     std::map<Place, double> seconds_;
 };
-
-double real(std::int64_t n) {
-    return static_cast<double>(n);
-}
 
 [[noreturn]] void lacks(std::string const& what) {
     throw cluster::InputError(fmt::format("calibration: no measured {}: legal: a machine's file of "

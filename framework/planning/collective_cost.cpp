@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "framework/planning/real.hpp"
+
 namespace trireme::framework::planning {
 
 namespace {
-
-double real(std::int64_t n) {
-    return static_cast<double>(n);
-}
 
 /// Ranks of the group on one node.
 std::int64_t members_on_node(Group const& group, Machine const& machine) {

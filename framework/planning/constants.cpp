@@ -15,40 +15,40 @@ namespace {
 using Json = nlohmann::json;
 
 template <typename T>
-using Fields = std::vector<std::pair<char const*, double T::*>>;
+using NamedNumbers = std::vector<std::pair<char const*, double T::*>>;
 
-Fields<Gpu> const kGpuFacts{{"matrix_flops", &Gpu::matrix_flops},
-                            {"memory_bytes", &Gpu::memory_bytes},
-                            {"memory_bandwidth", &Gpu::memory_bandwidth}};
-Fields<Gpu> const kGpuConstants{{"matrix_efficiency", &Gpu::matrix_efficiency},
-                                {"memory_efficiency", &Gpu::memory_efficiency},
-                                {"tile_depth", &Gpu::tile_depth}};
-Fields<Link> const kLinkFacts{{"bandwidth", &Link::bandwidth}};
-Fields<Link> const kLinkConstants{{"efficiency", &Link::efficiency},
-                                  {"latency", &Link::latency},
-                                  {"contention", &Link::contention}};
-Fields<Stack> const kStackFacts{{"weight_bytes", &Stack::weight_bytes},
-                                {"gradient_bytes", &Stack::gradient_bytes},
-                                {"optimizer_bytes", &Stack::optimizer_bytes},
-                                {"sharded_buffer_bytes", &Stack::sharded_buffer_bytes},
-                                {"reduce_bytes", &Stack::reduce_bytes},
-                                {"saved_hidden", &Stack::saved_hidden},
-                                {"saved_heads", &Stack::saved_heads},
-                                {"saved_ffn", &Stack::saved_ffn},
-                                {"saved_gated", &Stack::saved_gated},
-                                {"logits_bytes", &Stack::logits_bytes},
-                                {"loss_bytes", &Stack::loss_bytes},
-                                {"gathered_bytes", &Stack::gathered_bytes},
-                                {"kept_bytes", &Stack::kept_bytes},
-                                {"workspace_bytes", &Stack::workspace_bytes},
-                                {"optimizer_traffic", &Stack::optimizer_traffic},
-                                {"bucket_bytes", &Stack::bucket_bytes},
-                                {"gather_calls", &Stack::gather_calls},
-                                {"live_parameters", &Stack::live_parameters},
-                                {"copy_bytes", &Stack::copy_bytes},
-                                {"fp32_copy_bytes", &Stack::fp32_copy_bytes},
-                                {"largest_bytes", &Stack::largest_bytes},
-                                {"context_bytes", &Stack::context_bytes}};
+NamedNumbers<Gpu> const kGpuFacts{{"matrix_flops", &Gpu::matrix_flops},
+                                  {"memory_bytes", &Gpu::memory_bytes},
+                                  {"memory_bandwidth", &Gpu::memory_bandwidth}};
+NamedNumbers<Gpu> const kGpuConstants{{"matrix_efficiency", &Gpu::matrix_efficiency},
+                                      {"memory_efficiency", &Gpu::memory_efficiency},
+                                      {"tile_depth", &Gpu::tile_depth}};
+NamedNumbers<Link> const kLinkFacts{{"bandwidth", &Link::bandwidth}};
+NamedNumbers<Link> const kLinkConstants{{"efficiency", &Link::efficiency},
+                                        {"latency", &Link::latency},
+                                        {"contention", &Link::contention}};
+NamedNumbers<Stack> const kStackFacts{{"weight_bytes", &Stack::weight_bytes},
+                                      {"gradient_bytes", &Stack::gradient_bytes},
+                                      {"optimizer_bytes", &Stack::optimizer_bytes},
+                                      {"sharded_buffer_bytes", &Stack::sharded_buffer_bytes},
+                                      {"reduce_bytes", &Stack::reduce_bytes},
+                                      {"saved_hidden", &Stack::saved_hidden},
+                                      {"saved_heads", &Stack::saved_heads},
+                                      {"saved_ffn", &Stack::saved_ffn},
+                                      {"saved_gated", &Stack::saved_gated},
+                                      {"logits_bytes", &Stack::logits_bytes},
+                                      {"loss_bytes", &Stack::loss_bytes},
+                                      {"gathered_bytes", &Stack::gathered_bytes},
+                                      {"kept_bytes", &Stack::kept_bytes},
+                                      {"workspace_bytes", &Stack::workspace_bytes},
+                                      {"optimizer_traffic", &Stack::optimizer_traffic},
+                                      {"bucket_bytes", &Stack::bucket_bytes},
+                                      {"gather_calls", &Stack::gather_calls},
+                                      {"live_parameters", &Stack::live_parameters},
+                                      {"copy_bytes", &Stack::copy_bytes},
+                                      {"fp32_copy_bytes", &Stack::fp32_copy_bytes},
+                                      {"largest_bytes", &Stack::largest_bytes},
+                                      {"context_bytes", &Stack::context_bytes}};
 std::vector<std::pair<char const*, bool Stack::*>> const kStackSwitches{
     {"reports_peak", &Stack::reports_peak},
     {"shards_gradients", &Stack::shards_gradients},
@@ -63,7 +63,7 @@ std::vector<std::pair<char const*, bool Stack::*>> const kStackSwitches{
     {"gathers_again", &Stack::gathers_again},
     {"recomputes_attention", &Stack::recomputes_attention},
     {"reduces_each_step", &Stack::reduces_each_step}};
-Fields<StackConstants> const kStackConstants{
+NamedNumbers<StackConstants> const kStackConstants{
     {"host_kernel", &StackConstants::host_kernel},
     {"host_collective", &StackConstants::host_collective},
     {"elementwise", &StackConstants::elementwise},
@@ -84,7 +84,7 @@ class Taken {
     explicit Taken(Json const& object) : object_(object) {}
 
     template <typename T>
-    void numbers(Fields<T> const& fields, T& target) {
+    void numbers(NamedNumbers<T> const& fields, T& target) {
         for (auto const& [name, field] : fields)
             if (take(name)) target.*field = data::member<double>(object_, name);
     }
@@ -110,7 +110,7 @@ class Taken {
 };
 
 template <typename T>
-void read_numbers(Json const& object, Fields<T> const& fields, T& target) {
+void read_numbers(Json const& object, NamedNumbers<T> const& fields, T& target) {
     Taken taken(object);
     taken.numbers(fields, target);
     taken.finish();

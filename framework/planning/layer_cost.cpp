@@ -3,14 +3,11 @@
 #include <cmath>
 
 #include "framework/planning/kernels.hpp"
+#include "framework/planning/real.hpp"
 
 namespace trireme::framework::planning {
 
 namespace {
-
-double real(std::int64_t n) {
-    return static_cast<double>(n);
-}
 
 /// Numbers of kernels of a layer, of which the backward pass starts about twice as many.
 constexpr double kLayerKernels = 22, kFusedAttentionSaves = 6, kGatedKernels = 6;

@@ -92,7 +92,7 @@ void walk_host(Walk& w, MachineHost& host) {
 }
 
 template <typename Walk>
-void walk(Walk& w, MachineFile& m) {
+void walk_file(Walk& w, MachineFile& m) {
     w.field("name", m.name, keys::not_empty("the name of the machine"));
     w.field("verified_on", m.verified_on, keys::not_empty("where it was measured, or nothing"));
     w.field("nodes", m.machine.nodes, keys::at_least<std::int64_t>(1));
@@ -152,7 +152,7 @@ MachineFile read_machine(std::string const& name, std::string const& folder) {
         root.remove("calibration");
     }
     keys::Reader reader(file, root, {});
-    walk(reader, m);
+    walk_file(reader, m);
     reader.check_unknown();
     m.machine.name = m.name;
     m.machine.node_link.name = m.machine.gpu.name;
@@ -162,7 +162,7 @@ MachineFile read_machine(std::string const& name, std::string const& folder) {
 std::string to_yaml(MachineFile const& machine, std::vector<std::string> const& comments) {
     Writer writer;
     MachineFile copy = machine;
-    walk(writer, copy);
+    walk_file(writer, copy);
     std::string text;
     for (auto const& line : comments) text += "# " + line + "\n";
     text += writer.text();

@@ -1,14 +1,11 @@
 #include <algorithm>
 
+#include "framework/planning/real.hpp"
 #include "framework/planning/stage_plan.hpp"
 
 namespace trireme::framework::planning {
 
 namespace {
-
-double real(std::int64_t n) {
-    return static_cast<double>(n);
-}
 
 struct Saved {
     double whole = 0; ///< bytes of a layer and micro-batch for its backward pass

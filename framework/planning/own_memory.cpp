@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "framework/planning/real.hpp"
 #include "framework/planning/stage_plan.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/flat_layout.hpp"
@@ -12,10 +13,6 @@ namespace trireme::framework::planning {
 namespace {
 
 using parallel::Axis;
-
-double real(std::int64_t n) {
-    return static_cast<double>(n);
-}
 
 /// A unit as a stage has it.
 struct UnitShare {

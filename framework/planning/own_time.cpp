@@ -5,6 +5,7 @@
 
 #include "cluster/error.hpp"
 #include "framework/planning/calibration.hpp"
+#include "framework/planning/real.hpp"
 #include "framework/planning/stage_plan.hpp"
 #include "parallel/layer_split.hpp"
 #include "parallel/pipeline_simulation.hpp"
@@ -82,10 +83,6 @@ StepTime simulated(Workload w, std::function<StepTime(Workload const&)> const& t
     auto const more = time_of(w);
     return extrapolated(few, more,
                         static_cast<double>(steps - first) / static_cast<double>(stages));
-}
-
-double real(std::int64_t n) {
-    return static_cast<double>(n);
 }
 
 parallel::PartTimes part_times(PassTimes const& t, double times) {

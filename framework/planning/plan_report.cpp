@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <limits>
 
+#include "framework/planning/real.hpp"
+
 namespace trireme::framework::planning {
 
 namespace {
 
-double real(std::int64_t n) {
-    return static_cast<double>(n);
-}
 double tokens_of(OwnRun const& run) {
     return real(run.sequence * run.global_batch);
 }

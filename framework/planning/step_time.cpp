@@ -4,16 +4,13 @@
 #include "framework/planning/collective_cost.hpp"
 #include "framework/planning/kernels.hpp"
 #include "framework/planning/layer_cost.hpp"
+#include "framework/planning/real.hpp"
 #include "framework/planning/stage_plan.hpp"
 #include "parallel/pipeline_simulation.hpp"
 
 namespace trireme::framework::planning {
 
 namespace {
-
-double real(std::int64_t n) {
-    return static_cast<double>(n);
-}
 
 /// Seconds in which a loop without Python starts the copy of a slice that a call sends.
 constexpr double kSliceCopy = 5e-6;

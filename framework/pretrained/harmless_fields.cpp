@@ -196,7 +196,7 @@ struct OfFamily {
     char const* model_type;
     Names names;
 };
-constexpr std::array<OfFamily, 21> kFamilies{{{"bert", kBert},
+constexpr std::array<OfFamily, 21> kHarmless{{{"bert", kBert},
                                               {"roberta", kRoberta},
                                               {"xlm-roberta", kRoberta},
                                               {"camembert", kRoberta},
@@ -227,7 +227,7 @@ bool holds(Names names, std::string const& name) {
 bool is_harmless(std::string const& model_type, std::string const& name) {
     // Unsloth signs what it saves with fields of its own
     return name.starts_with("unsloth_") || holds(kAny, name) ||
-           std::ranges::any_of(kFamilies, [&](OfFamily const& of) {
+           std::ranges::any_of(kHarmless, [&](OfFamily const& of) {
                return model_type == of.model_type && holds(of.names, name);
            });
 }

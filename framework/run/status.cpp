@@ -27,7 +27,7 @@ using nlohmann::ordered_json;
 constexpr double kQuiet = 10;
 constexpr std::size_t kPaceSteps = 50; ///< steps that the pace is taken from
 
-double now() {
+double seconds_since_epoch() {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
         .count();
 }
@@ -150,7 +150,7 @@ char process_state(std::int64_t process) {
 }
 
 bool lives(cluster::FlightHeader const& h) {
-    bool const beats = now() - seconds(h.heartbeat) < kQuiet;
+    bool const beats = seconds_since_epoch() - seconds(h.heartbeat) < kQuiet;
     if (h.end != cluster::FlightEnd::running) return false;
     if (cluster::host_name() != h.host.data()) return beats;
     char const state = process_state(h.process);

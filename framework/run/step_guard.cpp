@@ -7,18 +7,13 @@
 #include <limits>
 
 #include "cluster/counted.hpp"
+#include "framework/run/median.hpp"
 
 namespace trireme::framework::run {
 
 namespace {
 
 constexpr std::size_t kLeastLosses = 20; ///< before which a median says little
-
-double median(std::vector<double> values) {
-    auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-    std::ranges::nth_element(values, middle);
-    return *middle;
-}
 
 bool knows_usual(GuardSection const& guard, Progress const& progress) {
     return guard.spike > 0 && progress.recent_losses.size() >= kLeastLosses;

@@ -32,7 +32,7 @@ std::optional<std::jthread> pulse;
 static_assert(std::atomic<bool>::is_always_lock_free &&
               std::atomic<std::int64_t>::is_always_lock_free);
 
-std::int64_t now() {
+std::int64_t monotonic_nanoseconds() {
     timespec t{};
     clock_gettime(CLOCK_MONOTONIC, &t); // legal in a handler
     return t.tv_sec * 1'000'000'000 + t.tv_nsec;
@@ -50,7 +50,7 @@ void ask() {
 /// and such a CONT does not count.
 void remember(int signal, siginfo_t* info, void*) {
     if (signal == SIGCONT) {
-        if (mpirun != 0 && info->si_pid == mpirun) continued = now();
+        if (mpirun != 0 && info->si_pid == mpirun) continued = monotonic_nanoseconds();
     } else if (signal == SIGTERM || signal == SIGHUP) {
         ask();
     } else {
@@ -59,9 +59,9 @@ void remember(int signal, siginfo_t* info, void*) {
 }
 
 void watch_for_pauses(std::stop_token const& stop) {
-    for (std::int64_t last = now(); !stop.stop_requested();) {
+    for (std::int64_t last = monotonic_nanoseconds(); !stop.stop_requested();) {
         std::this_thread::sleep_for(std::chrono::nanoseconds(kBeat));
-        std::int64_t const time = now();
+        std::int64_t const time = monotonic_nanoseconds();
         if (time - last > kPause) standing = time;
         last = time;
     }
@@ -70,7 +70,7 @@ void watch_for_pauses(std::stop_token const& stop) {
 /// A CONT is judged when the thread above has had the time to see a pause that it ended.
 void judge_continuation() {
     std::int64_t const came = continued;
-    if (came == 0 || now() - came < 10 * kBeat) return;
+    if (came == 0 || monotonic_nanoseconds() - came < 10 * kBeat) return;
     continued = 0;
     if (standing == 0 || std::abs(standing - came) > kPause) ask();
 }

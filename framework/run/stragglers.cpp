@@ -9,17 +9,11 @@
 #include "cluster/gather.hpp"
 #include "cluster/host.hpp"
 #include "cluster/waiting.hpp"
+#include "framework/run/median.hpp"
 
 namespace trireme::framework::run {
 
 namespace {
-
-double median(std::vector<double> values) {
-    if (values.empty()) return 0;
-    auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-    std::ranges::nth_element(values, middle);
-    return *middle;
-}
 
 double sum(std::array<double, kPhases> const& seconds) {
     return std::accumulate(seconds.begin(), seconds.end(), 0.0);
