@@ -165,7 +165,7 @@ void explain(Models const& models, nlohmann::json const& shared, Found& found,
 }
 
 /// Names the likeliest tokens that language models expected.
-void spell(std::vector<Json>& lines, TextBlocks& texts) {
+void spell_likeliest(std::vector<Json>& lines, TextBlocks& texts) {
     for (auto& line : lines)
         for (auto& model : line["models"]) {
             if (!model.contains("likeliest")) continue;
@@ -263,7 +263,7 @@ int attribute(AttributionRequest& r, TextService* service, cluster::Communicator
     if (!r.influence.empty())
         add_influence(r, found.texts, found.targets, found.lines, service, world);
     if (world.rank() != 0) return cluster::kDone;
-    spell(found.lines, *texts);
+    spell_likeliest(found.lines, *texts);
     Json document = head_of(r, models, baseline);
     document["texts"] = found.lines;
     r.file->write(document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");

@@ -40,7 +40,7 @@ void check_numbers(AttributionRequest const& r) {
                         r.job.tokens_per_micro_batch));
 }
 
-constexpr char const* kHelp =
+constexpr char const* kAttributeHelp =
     "trireme attribute MODEL: which tokens and words a prediction rests on, or what each token "
     "costs a language model; as JSON, of which `trireme report --attributions` makes a page\n\n"
     "  echo 'a film to see twice' | trireme attribute exported --output attributions.json\n"
@@ -52,7 +52,7 @@ constexpr char const* kHelp =
 } // namespace
 
 po::options_description options_of(AttributionRequest& r) {
-    po::options_description options(kHelp);
+    po::options_description options(kAttributeHelp);
     auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
     auto const column = [&r](char const* name) {
         return po::value<std::string>()->value_name("NAME")->notifier(

@@ -39,7 +39,7 @@ struct CalibrateRequest {
 };
 
 /// Options that fill `r`, which must outlive them.
-po::options_description options_of(CalibrateRequest& r) {
+po::options_description calibrate_options(CalibrateRequest& r) {
     po::options_description options(
         "trireme calibrate --output FILE: measures this machine for `trireme plan --machine "
         "FILE`\n\n"
@@ -251,7 +251,7 @@ int calibrate(CalibrateRequest const& r, cluster::Communicator& world) {
 
 int calibrate_command(std::vector<std::string> const& arguments) {
     CalibrateRequest r;
-    po::options_description options = options_of(r);
+    po::options_description options = calibrate_options(r);
     if (!parse(options, arguments)) return 0;
     compute_of(r.compute);
     resolve_folder(r);

@@ -107,7 +107,7 @@ std::string tables(framework::jobs::Evaluation const& found) {
                                                        : matrix_of_classes(metrics, found.labels));
 }
 
-std::string line_of(framework::jobs::Evaluation const& found) {
+std::string json_line_of(framework::jobs::Evaluation const& found) {
     auto line = found.metrics.to_json();
     if (!found.metrics.confusion.empty())
         line.update(framework::evaluation::classes_to_json(found.metrics.confusion, found.labels));
@@ -152,7 +152,7 @@ void add_choices(po::options_description& options, ChoiceRequest& r) {
 }
 
 /// Options that fill `r`, which must outlive them.
-po::options_description options_of(EvaluateRequest& r) {
+po::options_description evaluate_options(EvaluateRequest& r) {
     auto& job = r.job;
     po::options_description options(
         "trireme evaluate --model FOLDER --data FOLDER: exact metrics of a model on a split, the "
@@ -210,7 +210,7 @@ framework::jobs::Evaluation evaluate(EvaluateRequest const& r, TextService* serv
 
 int evaluate_command(std::vector<std::string> const& arguments) {
     EvaluateRequest r;
-    po::options_description options = options_of(r);
+    po::options_description options = evaluate_options(r);
     if (!parse(options, arguments)) return 0;
     check_request(r);
     std::optional<TextService> service; // before MPI_Init, and without Python in this process
@@ -219,7 +219,8 @@ int evaluate_command(std::vector<std::string> const& arguments) {
         if (world.rank() != 0) service.reset();
         r.job.progress = ShownProgress("evaluated");
         auto const found = evaluate(r, service ? &*service : nullptr, world);
-        if (world.rank() == 0) cluster::print_text(r.for_people ? tables(found) : line_of(found));
+        if (world.rank() == 0)
+            cluster::print_text(r.for_people ? tables(found) : json_line_of(found));
         return cluster::kDone;
     });
 }

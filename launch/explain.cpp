@@ -69,7 +69,7 @@ std::string counted(std::int64_t n, std::string_view noun) {
     return cluster::counted(n, noun, grouped(n));
 }
 
-std::string shown(framework::planning::Spread const& s, std::string_view noun) {
+std::string counted_spread(framework::planning::Spread const& s, std::string_view noun) {
     return s.least == s.most ? counted(s.least, noun)
                              : fmt::format("{} to {}, mean {:.1f} {}", grouped(s.least),
                                            grouped(s.most), s.mean, cluster::plural_of(noun));
@@ -113,9 +113,10 @@ void print_samples(framework::planning::RunPreview const& p,
 }
 
 void print_step(framework::planning::RunPreview const& p, framework::config::Config const& config) {
-    fmt::print("a step      {} on {}; {} (first {})\n", shown(p.micro_batches, "micro-batch"),
-               counted(p.data_ranks, "data-parallel rank"), shown(p.tokens_per_step, "token"),
-               counted(p.steps_looked_at, "step"));
+    fmt::print("a step      {} on {}; {} (first {})\n",
+               counted_spread(p.micro_batches, "micro-batch"),
+               counted(p.data_ranks, "data-parallel rank"),
+               counted_spread(p.tokens_per_step, "token"), counted(p.steps_looked_at, "step"));
     if (p.idle > 0.005)
         fmt::print("            {:.0f} % of the places for micro-batches stay empty: lower "
                    "batch.tokens_per_micro_batch ({}) or raise "
@@ -240,7 +241,7 @@ struct ExplainRequest {
 };
 
 /// Options that fill `r`, which must outlive them.
-po::options_description options_of(ExplainRequest& r) {
+po::options_description explain_options(ExplainRequest& r) {
     po::options_description options("trireme explain-config CONFIG: every value of the "
                                     "configuration, and where it comes from: the file with its "
                                     "line, --set, the environment variable TRIREME_SET (KEY=VALUE "
@@ -278,7 +279,7 @@ static std::string derive_if_possible(framework::config::ConfigWithOrigins& reso
 
 int explain_command(std::vector<std::string> const& arguments) {
     ExplainRequest r;
-    po::options_description options = options_of(r);
+    po::options_description options = explain_options(r);
     if (!parse(options, arguments, "config")) return 0;
     if (r.keys) return print_keys(), 0;
     if (r.ranks < 1)

@@ -35,7 +35,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Request {
+struct GenerateRequest {
     std::string prompt, file, output, prompt_column, completion_column, stream, chat_template;
     bool force = false, chat = false;
     framework::jobs::GenerationJob job;
@@ -55,7 +55,7 @@ void warn_of_joined(nlohmann::json const& apart, PromptTexts const& texts) {
 }
 
 /// Prompts and references as tokens. Rank 0 has the tokenizer.
-void tokenize(Request& r, PromptTexts const& texts, TextService& service) {
+void tokenize(GenerateRequest& r, PromptTexts const& texts, TextService& service) {
     service.hello();
     auto const answer =
         service.ask({{"prompts", texts.prompts}, {"completions", texts.references_or_empty()}});
@@ -73,7 +73,7 @@ void tokenize(Request& r, PromptTexts const& texts, TextService& service) {
 }
 
 /// Gives every rank what rank 0 read. Collective.
-void share(Request& r, cluster::Communicator& world) {
+void share(GenerateRequest& r, cluster::Communicator& world) {
     Json mine = Json::array();
     for (std::size_t i = 0; i < r.job.prompts.size(); ++i)
         mine.push_back({r.job.prompts[i].name, r.job.prompts[i].tokens, r.job.references[i]});
@@ -121,7 +121,7 @@ Json describe(std::size_t i, PromptTexts const& texts, std::string const& text,
     return line;
 }
 
-void write_lines(Request& r, PromptTexts const& texts,
+void write_lines(GenerateRequest& r, PromptTexts const& texts,
                  framework::jobs::GenerationResult const& result, TextService& service,
                  double seconds) {
     nlohmann::json tokens = nlohmann::json::array(), pairs = nlohmann::json::array();
@@ -151,11 +151,11 @@ void describe_end(framework::generation::Completion const& c) {
                  framework::generation::name_of(c.ending));
 }
 
-bool streams(Request const& r) {
+bool streams(GenerateRequest const& r) {
     return r.stream == "always" || (r.stream == "auto" && isatty(STDOUT_FILENO));
 }
 
-void warn_without_stops(Request const& r) {
+void warn_without_stops(GenerateRequest const& r) {
     if (r.job.options.stops.empty())
         cluster::say("{}: no eos_token_id in generation_config.json or config.json: nothing ends a "
                      "completion but "
@@ -163,7 +163,7 @@ void warn_without_stops(Request const& r) {
                      r.job.model);
 }
 
-int chat(Request& r, TextService* text, cluster::Communicator& world) {
+int chat(GenerateRequest& r, TextService* text, cluster::Communicator& world) {
     if (world.size() != 1)
         throw cluster::InputError(
             fmt::format("--chat: {} ranks: legal: 1, which talks to the terminal", world.size()));
@@ -183,7 +183,7 @@ int chat(Request& r, TextService* text, cluster::Communicator& world) {
     return cluster::kDone;
 }
 
-int generate(Request& r, TextService* service, cluster::Communicator& world) {
+int generate(GenerateRequest& r, TextService* service, cluster::Communicator& world) {
     PromptTexts texts;
     if (world.rank() == 0) {
         TextService& tokenizer = service_of_rank_0(service);
@@ -211,7 +211,7 @@ int generate(Request& r, TextService* service, cluster::Communicator& world) {
     return cluster::kDone;
 }
 
-void check(Request const& r) {
+void check_generation(GenerateRequest const& r) {
     if (!r.prompt.empty() + !r.file.empty() + r.chat != 1)
         throw cluster::InputError("--prompt, --prompts, --chat: legal: one of them: --prompt TEXT, "
                                   "--prompts FILE or --chat");
@@ -227,7 +227,7 @@ void check(Request const& r) {
 }
 
 /// Options that fill `r`, and `temperature` if it is given; both must outlive them.
-po::options_description options_of(Request& r, std::optional<double>& temperature) {
+po::options_description generate_options(GenerateRequest& r, std::optional<double>& temperature) {
     auto& o = r.job.options;
     po::options_description options(kGenerateHelp);
     auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
@@ -273,12 +273,12 @@ po::options_description options_of(Request& r, std::optional<double>& temperatur
 } // namespace
 
 int generate_command(std::vector<std::string> const& arguments) {
-    Request r;
+    GenerateRequest r;
     auto& o = r.job.options;
     std::optional<double> temperature;
-    po::options_description options = options_of(r, temperature);
+    po::options_description options = generate_options(r, temperature);
     if (!parse(options, arguments, "model")) return 0;
-    check(r);
+    check_generation(r);
     if (!r.output.empty() && launcher_rank() <= 0) {
         cluster::refuse_input("--output", r.output, {r.job.model, r.file}, ".jsonl");
         r.lines.emplace("--output", r.output, existing(r.force));

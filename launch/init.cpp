@@ -90,7 +90,7 @@ void check_text(std::string const& text, InitRequest const& r) {
 }
 
 /// Options that fill `r`, which must outlive them.
-po::options_description options_of(InitRequest& r, std::string const& tasks) {
+po::options_description init_options(InitRequest& r, std::string const& tasks) {
     po::options_description options(
         "trireme init TASK: a commented configuration for a first run, each value with its "
         "source\n\n"
@@ -117,7 +117,7 @@ po::options_description options_of(InitRequest& r, std::string const& tasks) {
 int init_command(std::vector<std::string> const& arguments) {
     InitRequest r;
     std::string const tasks = data::task_names(" | ") + " | " + kChat;
-    po::options_description options = options_of(r, tasks);
+    po::options_description options = init_options(r, tasks);
     if (!parse(options, arguments, "task")) return 0;
     Beginning const b = beginning_of(r);
     if (r.output.empty()) r.output = r.task + ".yaml";

@@ -38,7 +38,7 @@ struct PlanRequest {
 };
 
 /// Options that fill `r`, which must outlive them.
-po::options_description options_of(PlanRequest& r) {
+po::options_description plan_options(PlanRequest& r) {
     po::options_description options(
         "trireme plan CONFIG: which layouts of a run fit a machine, and how fast they are\n\n"
         "  trireme plan configs/film-reviews.yaml --machine dgx-h100 --nodes 1\n"
@@ -92,7 +92,7 @@ void check_together(PlanRequest const& r) {
         refuse("--rows", "legal: alone, with --out, --constants and --force");
 }
 
-int at_least_one(char const* option, std::int64_t value) {
+int one_to_a_million(char const* option, std::int64_t value) {
     if (value < 1 || value > 1'000'000)
         throw cluster::InputError(
             fmt::format("{}: {}: legal: a whole number from 1 to 1000000", option, value));
@@ -106,9 +106,9 @@ planning::SearchRequest search_request(PlanRequest const& r, PlannedRun const& r
         .compute = run.config.numerics.compute,
         .machine = planning::read_machine(r.machine, machines_folder())};
     auto& machine = search.machine.machine;
-    machine.nodes = at_least_one("--nodes", r.nodes);
+    machine.nodes = one_to_a_million("--nodes", r.nodes);
     if (r.gpus_per_node != 0)
-        machine.gpus_per_node = at_least_one("--gpus-per-node", r.gpus_per_node);
+        machine.gpus_per_node = one_to_a_million("--gpus-per-node", r.gpus_per_node);
     search.gpu = machine.gpu.name != "cpu";
     search.library = search.gpu ? kLibraryOfGpu : 0;
     search.base = run.config.train.base_divergence > 0;
@@ -186,7 +186,7 @@ PlannedRun read_planned_run(framework::config::Config const& config, std::int64_
 
 int plan_command(std::vector<std::string> const& arguments) {
     PlanRequest r;
-    po::options_description options = options_of(r);
+    po::options_description options = plan_options(r);
     if (!parse(options, arguments, "config")) return 0;
     check_together(r);
     if (!r.rows.rows.empty()) return plan_rows(r.rows);

@@ -91,8 +91,8 @@ void print_remedies(planning::SearchRequest const& search, planning::OwnPlan con
                    planning::to_text(found[i].plan));
 }
 
-void print_cost(planning::Judged const& best, planning::SearchRequest const& search,
-                PlannedRun const& run) {
+void print_run_cost(planning::Judged const& best, planning::SearchRequest const& search,
+                    PlannedRun const& run) {
     auto const& m = search.machine;
     double const nodes = static_cast<double>(m.machine.nodes),
                  devices = nodes * static_cast<double>(m.machine.gpus_per_node);
@@ -165,7 +165,7 @@ void print_chosen(planning::Judged const& best, planning::SearchRequest const& s
                "(PaLM), {:.1f} % (torchtitan)\n",
                rate * devices, rate, share(flops.megatron), share(flops.palm),
                share(flops.torchtitan));
-    if (run.steps > 0) print_cost(best, search, run);
+    if (run.steps > 0) print_run_cost(best, search, run);
     ExactPeak const peak = exact_peak(best, run, search.gpu);
     fmt::print("  memory of {}: {:.4g} GB of {:.1f}, by the code that trains\n", place_text(peak),
                (static_cast<double>(peak.moment.peak) + search.library) / kGb,

@@ -32,7 +32,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kMostWords = 1000;
 
-struct Request {
+struct PredictRequest {
     TextSource source;
     std::string output;
     bool force = false;
@@ -41,7 +41,7 @@ struct Request {
 };
 
 /// Adds the words of tokens that are to fill in hidden ones.
-void spell(std::vector<Json>& lines, TextService& service) {
+void spell_fills(std::vector<Json>& lines, TextService& service) {
     std::vector<Json*> fills;
     auto tokens = Json::array();
     for (auto& line : lines) {
@@ -70,7 +70,7 @@ nlohmann::json shared_by_all(nlohmann::json const& block, cluster::Communicator&
 }
 
 /// The texts of a block that have tokens.
-std::vector<framework::jobs::UnlabelledText> texts_of(nlohmann::json const& block) {
+std::vector<framework::jobs::UnlabelledText> unlabelled_texts_of(nlohmann::json const& block) {
     std::vector<framework::jobs::UnlabelledText> texts;
     for (std::size_t i = 0; i < block.at("windows").size(); ++i) {
         auto const& windows = block["windows"][i];
@@ -87,7 +87,7 @@ std::vector<framework::jobs::UnlabelledText> texts_of(nlohmann::json const& bloc
     return texts;
 }
 
-int predict(Request& r, TextService* service, cluster::Communicator& world) {
+int predict(PredictRequest& r, TextService* service, cluster::Communicator& world) {
     std::optional<TextBlocks> texts;
     if (world.rank() == 0) {
         r.source.task = [&r] { return framework::jobs::task_of_model(r.job.model).name; };
@@ -100,9 +100,9 @@ int predict(Request& r, TextService* service, cluster::Communicator& world) {
         nlohmann::json const block = texts ? texts->next() : nlohmann::json();
         nlohmann::json const shared = shared_by_all(block, world);
         if (shared.at("windows").empty()) break;
-        auto found = predictor.predict(texts_of(shared));
+        auto found = predictor.predict(unlabelled_texts_of(shared));
         if (world.rank() != 0) continue;
-        spell(found, texts->service());
+        spell_fills(found, texts->service());
         std::string const lines = lines_of(block, found, sum);
         if (r.lines)
             kept += lines;
@@ -133,7 +133,7 @@ constexpr ColumnOption kColumnOptions[] = {
      "the same of a context, which is always divided (default: a third of "
      "--max-length)"}};
 
-void declare_columns(po::options_description& options, Request& r) {
+void declare_columns(po::options_description& options, PredictRequest& r) {
     for (auto const& [name, value, help] : kColumnOptions)
         options.add_options()(name,
                               po::value<std::string>()->value_name(value)->notifier(
@@ -142,7 +142,7 @@ void declare_columns(po::options_description& options, Request& r) {
 }
 
 /// Checks options together.
-void check(Request& r, std::string const& pooling) {
+void check_prediction(PredictRequest& r, std::string const& pooling) {
     if (r.source.input == kStandardInput && r.source.options.contains("pair"))
         throw cluster::InputError("--pair: legal with --input FILE only");
     if (!(r.job.choice.threshold > 0 && r.job.choice.threshold < 1))
@@ -158,7 +158,7 @@ void check(Request& r, std::string const& pooling) {
 } // namespace
 
 int predict_command(std::vector<std::string> const& arguments) {
-    Request r;
+    PredictRequest r;
     std::string pooling;
     po::options_description options(
         "trireme predict MODEL: labels, numbers, answers or hidden words for texts that have "
@@ -195,7 +195,7 @@ int predict_command(std::vector<std::string> const& arguments) {
         "parallel.* and numerics.compute; may be repeated");
     declare_columns(options, r);
     if (!parse(options, arguments, "model")) return 0;
-    check(r, pooling);
+    check_prediction(r, pooling);
     if (!r.output.empty() && launcher_rank() <= 0) {
         cluster::refuse_input("--output", r.output, {r.job.model, r.source.input}, ".jsonl");
         r.lines.emplace("--output", r.output, existing(r.force));

@@ -32,7 +32,7 @@ struct CostRequest {
 };
 
 /// Options that fill `r`, which must outlive them.
-po::options_description options_of(CostRequest& r) {
+po::options_description step_cost_options(CostRequest& r) {
     po::options_description options(
         "trireme step-cost CONFIG: launches, bytes, waits and collectives of a step, counted from "
         "the code\nthat trains; nothing is computed\n\n"
@@ -57,7 +57,7 @@ po::options_description options_of(CostRequest& r) {
     return options;
 }
 
-void check(CostRequest const& r) {
+void check_cost_request(CostRequest const& r) {
     if (r.ranks < 1)
         throw cluster::InputError(fmt::format("--ranks: {}: legal: a number >= 1", r.ranks));
     if (r.rank < 0 || r.rank >= r.ranks)
@@ -90,7 +90,7 @@ Json json_of(planning::Cost const& c) {
             {"bytes_sent", c.wire},       {"exposed_collectives", c.exposed}};
 }
 
-std::string text_of(std::vector<planning::PlaceCost> const& places, CostRequest const& r) {
+std::string cost_document(std::vector<planning::PlaceCost> const& places, CostRequest const& r) {
     Json all{{"rank", r.rank}, {"ranks", r.ranks}, {"places", Json::array()}};
     planning::Cost total;
     for (auto const& place : places) {
@@ -127,8 +127,8 @@ void print_places(std::vector<planning::PlaceCost> const& places) {
     }
 }
 
-void print_cost(std::vector<planning::PlaceCost> const& places, PlannedRun const& run,
-                CostRequest const& r) {
+void print_step_cost(std::vector<planning::PlaceCost> const& places, PlannedRun const& run,
+                     CostRequest const& r) {
     planning::Cost total;
     for (auto const& place : places) total += place.cost;
     fmt::print("a step of rank {} of {}, {} samples of {} tokens in all, {} layers of width {}, as "
@@ -152,9 +152,9 @@ void print_cost(std::vector<planning::PlaceCost> const& places, PlannedRun const
 
 int step_cost_command(std::vector<std::string> const& arguments) {
     CostRequest r;
-    po::options_description options = options_of(r);
+    po::options_description options = step_cost_options(r);
     if (!parse(options, arguments, "config")) return 0;
-    check(r);
+    check_cost_request(r);
     std::optional<cluster::OutputFile> json;
     if (!r.json.empty()) json.emplace("--json", r.json, existing(r.force));
     PlannedRun const run =
@@ -162,8 +162,8 @@ int step_cost_command(std::vector<std::string> const& arguments) {
     auto const step = step_of(run, r);
     auto const places = planning::step_cost(
         run.model, step, r.rank, run.config.parallel.device == parallelize::Device::cuda);
-    print_cost(places, run, r);
-    if (json) json->write(text_of(places, r));
+    print_step_cost(places, run, r);
+    if (json) json->write(cost_document(places, r));
     return cluster::kDone;
 }
 

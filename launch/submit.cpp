@@ -32,7 +32,7 @@ namespace {
 
 constexpr int kNotGiven = std::numeric_limits<int>::min();
 
-struct Request {
+struct SubmitRequest {
     std::string config, site, name, time, launcher, account, partition, qos;
     std::vector<std::string> set, sbatch;
     int nodes = 0, tasks_per_node = kNotGiven, cpus_per_task = kNotGiven, lead = kNotGiven,
@@ -55,7 +55,7 @@ int of_user_or_site(char const* option, int asked, int of_site, Site const& site
 }
 
 /// The site's options, with those of the command line in their place.
-NamedValues sbatch_options(Request const& r, Site const& site) {
+NamedValues sbatch_options(SubmitRequest const& r, Site const& site) {
     NamedValues all = site.sbatch;
     auto const put = [&](std::string const& field, std::string const& name,
                          std::string const& value) {
@@ -74,7 +74,7 @@ NamedValues sbatch_options(Request const& r, Site const& site) {
     return all;
 }
 
-void check_time(Request const& r, BatchJob const& job, Site const& site) {
+void check_time(SubmitRequest const& r, BatchJob const& job, Site const& site) {
     long long const seconds = seconds_of("--time", r.time);
     if (site.most_minutes > 0 && seconds > 60LL * site.most_minutes)
         throw cluster::InputError(
@@ -117,7 +117,7 @@ void check_run(framework::config::Config const& config, int ranks, bool only_sho
 }
 
 /// Takes nodes, tasks, cores and times of the user's request, or else of the site.
-void take_size(Request const& r, Site const& site, BatchJob& job) {
+void take_size(SubmitRequest const& r, Site const& site, BatchJob& job) {
     job.nodes = at_least_one("--nodes", r.nodes);
     job.tasks_per_node =
         of_user_or_site("--tasks-per-node", r.tasks_per_node, site.tasks_per_node, site);
@@ -132,7 +132,7 @@ void take_size(Request const& r, Site const& site, BatchJob& job) {
     check_time(r, job, site);
 }
 
-BatchJob job_of(Request const& r, Site const& site, std::string const& run) {
+BatchJob job_of(SubmitRequest const& r, Site const& site, std::string const& run) {
     BatchJob job;
     take_size(r, site, job);
     job.launcher = r.launcher.empty() ? site.launcher : r.launcher;
@@ -202,7 +202,7 @@ void submit(std::string const& script, int jobs, std::string const& name) {
 }
 
 /// Options that fill `r`, which must outlive them.
-po::options_description options_of(Request& r) {
+po::options_description submit_options(SubmitRequest& r) {
     po::options_description options("trireme submit CONFIG: submit a Slurm job that trains, saves "
                                     "before its end and goes on in the next job; the "
                                     "site says what the machine wants (configs/sites)\n\n"
@@ -250,8 +250,8 @@ po::options_description options_of(Request& r) {
 } // namespace
 
 int submit_command(std::vector<std::string> const& arguments) {
-    Request r;
-    po::options_description options = options_of(r);
+    SubmitRequest r;
+    po::options_description options = submit_options(r);
     if (!parse(options, arguments, "config")) return 0;
     auto const resolved =
         framework::config::read_config_with_origins(r.config, environment_assignments(), r.set);

@@ -30,7 +30,7 @@ int report(framework::verify::Replay const& replay, std::string const& model,
     return differences ? cluster::kFailed : cluster::kDone;
 }
 
-constexpr char const* kHelp =
+constexpr char const* kVerifyHelp =
     "trireme verify MODEL: logits, loss and gradients of the training path as HDF5, in any "
     "layout; or, without "
     "--tokens, whether an exported folder still computes what it did when it was exported\n\n"
@@ -44,8 +44,8 @@ constexpr char const* kHelp =
     "name\n\nOptions";
 
 /// Options that fill `job`, which must outlive them.
-po::options_description options_of(framework::jobs::VerifyJob& job) {
-    po::options_description options(kHelp);
+po::options_description verify_options(framework::jobs::VerifyJob& job) {
+    po::options_description options(kVerifyHelp);
     auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
     // clang-format off
     options.add_options()
@@ -64,7 +64,7 @@ po::options_description options_of(framework::jobs::VerifyJob& job) {
 
 int verify_command(std::vector<std::string> const& arguments) {
     framework::jobs::VerifyJob job;
-    po::options_description options = options_of(job);
+    po::options_description options = verify_options(job);
     if (!parse(options, arguments, "model")) return 0;
     if (job.tokens.empty() != job.output.empty())
         throw cluster::InputError(

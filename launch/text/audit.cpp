@@ -25,7 +25,7 @@ namespace {
 
 namespace py = pybind11;
 
-constexpr std::size_t kBatch = 1000; ///< rows
+constexpr std::size_t kRowsAtOnce = 1000; ///< rows
 
 /// launch/audit and launch/report, installed or beside the sources.
 void find_modules() {
@@ -135,7 +135,7 @@ void read_twice(PrepareOptions const& o, py::object const& session, std::size_t 
         bool const divided = given.empty() && !blank && !row.unlabelled;
         std::string const split = divided ? split_of(row, given) : given.empty() ? kTrain : given;
         batch.add(std::move(row), split, std::move(cells), blank);
-        if (batch.size() == kBatch) session.attr("first")(batch.take());
+        if (batch.size() == kRowsAtOnce) session.attr("first")(batch.take());
     });
     if (batch.size()) session.attr("first")(batch.take());
     if (!session.attr("second")().cast<bool>()) return;

@@ -89,11 +89,11 @@ py::object reader() {
     return made;
 }
 
-char const* name_of(FileKind kind) {
+char const* name_of_kind(FileKind kind) {
     return kind == FileKind::parquet ? "Parquet" : "Arrow";
 }
 
-std::string words_of(py::error_already_set const& error) {
+std::string message_of(py::error_already_set const& error) {
     return py::str(py::str(error.value()).attr("strip")()).cast<std::string>();
 }
 
@@ -135,7 +135,7 @@ Json value_of(py::handle cell, py::handle text_of, std::string const& place,
                         "structs of them",
                         place, column,
                         error.matches(PyExc_ValueError) ? "a number that is none (NaN or infinity)"
-                                                        : words_of(error)));
+                                                        : message_of(error)));
     }
     return data::parse_json<Json>(fmt::format("{}: {}", place, column), text);
 }
@@ -178,18 +178,19 @@ class Pieces {
     if (is_of_packing(error)) refuse_packed(file, kind.packing, error);
     if (error.matches(PyExc_ImportError))
         throw cluster::JobError(fmt::format("{}: needs pyarrow: {}; run launch/setup", file,
-                                            cluster::one_line(words_of(error))));
+                                            cluster::one_line(message_of(error))));
     std::string const where = rows_read ? fmt::format("{}: behind row {}", file, rows_read) : file;
     if (error.matches(PyExc_MemoryError))
         throw cluster::InputError(
             fmt::format("{}: declares more than memory holds; legal: a whole {} file", where,
-                        name_of(kind.kind)));
-    std::string const why = cluster::one_line(words_of(error));
+                        name_of_kind(kind.kind)));
+    std::string const why = cluster::one_line(message_of(error));
     if (why.find("UTF8") != std::string::npos)
         throw cluster::InputError(
             fmt::format("{}: not UTF-8: {}; legal: texts in UTF-8", where, why));
     throw cluster::InputError(fmt::format("{}: cannot be read as {}: {}; legal: a whole {} file",
-                                          where, name_of(kind.kind), why, name_of(kind.kind)));
+                                          where, name_of_kind(kind.kind), why,
+                                          name_of_kind(kind.kind)));
 }
 
 py::object open_table(std::string const& file, NamedKind kind) {

@@ -61,8 +61,9 @@ std::vector<Labelled> texts_of(data::Dataset const& set, std::vector<std::int64_
 
 /// The word of each label, in the order of the labels. Throws InputError for names of the template
 /// that the data lack, and where two labels have one word.
-std::vector<std::string> words_of(PromptTemplate const& prompt,
-                                  std::vector<std::string> const& labels, std::string const& file) {
+std::vector<std::string> label_words(PromptTemplate const& prompt,
+                                     std::vector<std::string> const& labels,
+                                     std::string const& file) {
     for (auto const& [name, word] : prompt.words)
         if (std::ranges::find(labels, name) == labels.end())
             throw cluster::InputError(fmt::format("{}: labels: {}: the data have no such label",
@@ -167,7 +168,7 @@ Json few_shot(Json const& request, std::string const& folder, Tokenizer const& t
     auto const paired =
         set->segments() > 1 ? std::vector<std::string>{"{pair}"} : std::vector<std::string>{};
     PromptTemplate const prompt = read_template(file, "{label}", "{text}", paired);
-    auto const words = words_of(prompt, set->label_names(), file);
+    auto const words = label_words(prompt, set->label_names(), file);
     auto const shots = data::choose_shots(*train, request.at("shots").get<std::int64_t>(),
                                           request.at("seed").get<std::uint64_t>());
     FewShot const prompts(prompt, words, texts_of(*train, shots, tokenizer));

@@ -53,7 +53,7 @@ std::vector<std::string> matches(std::string const& pattern) {
     return paths;
 }
 
-std::string names_of(std::vector<std::string> const& files) {
+std::string file_list(std::vector<std::string> const& files) {
     std::vector<std::string> shown;
     for (auto const& file : files)
         if (shown.size() < kShown)
@@ -88,13 +88,13 @@ Inputs expanded(std::string const& option, std::vector<std::string> const& names
             throw cluster::InputError(fmt::format(
                 "{}: {}: {}; legal: {}", option, name,
                 found.empty() ? (pattern ? "matches nothing" : "a folder without a file")
-                              : fmt::format("no file of rows, but {}", names_of(others)),
+                              : fmt::format("no file of rows, but {}", file_list(others)),
                 kLegalNames));
         std::ranges::copy(files, std::back_inserter(inputs.files));
         if (!others.empty())
             inputs.left_out.push_back(
                 fmt::format("{}: {} left out, which {} no file of rows: {}", name, others.size(),
-                            others.size() == 1 ? "is" : "are", names_of(others)));
+                            others.size() == 1 ? "is" : "are", file_list(others)));
     }
     return inputs;
 }

@@ -37,7 +37,7 @@ std::map<std::string, char> const& byte_of_character() {
 }
 
 /// Bytes that a token of a byte-level tokenizer stands for; none if it is not written so.
-std::optional<std::string> bytes_of(std::string const& token) {
+std::optional<std::string> bytes_of_token(std::string const& token) {
     std::string bytes;
     for (std::size_t i = 0; i < token.size();) {
         std::size_t const size = static_cast<unsigned char>(token[i]) < 128 ? 1 : 2;
@@ -57,10 +57,10 @@ std::string with_spaces(std::string token) {
 }
 
 /// Text of a token. The tokenizer tells what its tokens mean: it decodes those of bytes to them.
-std::string text_of(Tokenizer const& tokenizer, std::int32_t id) {
+std::string text_of_token(Tokenizer const& tokenizer, std::int32_t id) {
     std::string const token = tokenizer.token(id),
                       decoded = id < 0 ? "" : tokenizer.decode({{id}})[0];
-    auto const bytes = bytes_of(token);
+    auto const bytes = bytes_of_token(token);
     bool const cut = bytes && !cluster::is_utf8(*bytes); // a part of a character
     if (bytes && (*bytes == decoded || (cut && decoded.find("\uFFFD") != std::string::npos)))
         return *bytes;
@@ -91,7 +91,7 @@ std::string tinted(std::string const& token, std::size_t place, std::string cons
 }
 
 std::string shown_token(Tokenizer const& tokenizer, std::int32_t id) {
-    return cluster::one_line(text_of(tokenizer, id));
+    return cluster::one_line(text_of_token(tokenizer, id));
 }
 
 } // namespace trireme::launch::text

@@ -45,8 +45,8 @@ std::string other_delimiter(py::handle cells, char delimiter, std::size_t column
 
 /// Columns of the header by name. Throws InputError for one that is asked for and not there, or
 /// there twice.
-std::map<std::string, std::size_t> columns_of(std::string const& file, py::handle header,
-                                              char delimiter, Columns const& asked) {
+std::map<std::string, std::size_t> places_of_columns(std::string const& file, py::handle header,
+                                                     char delimiter, Columns const& asked) {
     auto const names = header.cast<std::vector<std::string>>();
     for (auto const& name : names) refuse_zeros(name, file, 1);
     for (auto const& name : names) // a .csv has lost its quotation marks by now
@@ -129,7 +129,7 @@ py::object open_separated(std::string const& file, NamedKind kind, char delimite
 
 /// Names in a header that is divided by `delimiter`; none where one has a line end in it, since the
 /// header is more than this line then.
-std::vector<std::string> names_in(std::string const& header, char delimiter, bool quoted) {
+std::vector<std::string> names_in_header(std::string const& header, char delimiter, bool quoted) {
     py::list line;
     line.append(py::str(header.data(), header.size()));
     std::vector<std::string> names;
@@ -144,7 +144,7 @@ std::vector<std::string> names_in(std::string const& header, char delimiter, boo
 
 /// Counts the columns that are asked for in a header that is divided by `delimiter`.
 int known_columns(std::string const& header, char delimiter, Columns const& columns) {
-    auto const names = names_in(header, delimiter, true);
+    auto const names = names_in_header(header, delimiter, true);
     int known = 0;
     JsonRows const rows(columns, "header");
     for (auto const* path : rows.paths())
@@ -226,10 +226,11 @@ std::vector<std::string> header_names(std::string const& file, NamedKind kind) {
     std::string line;
     if (!lines.next(line) || !cluster::is_utf8(line)) return {};
     if (line.ends_with('\r')) line.pop_back();
-    if (kind.kind == FileKind::tsv) return names_in(line, '\t', false);
+    if (kind.kind == FileKind::tsv) return names_in_header(line, '\t', false);
     std::vector<std::string> most;
     for (auto const& delimiter : kDelimiters)
-        if (auto names = names_in(line, delimiter.character, true); names.size() > most.size())
+        if (auto names = names_in_header(line, delimiter.character, true);
+            names.size() > most.size())
             most = std::move(names);
     return most;
 }
@@ -249,7 +250,7 @@ void read_separated(std::string const& file, NamedKind kind, Columns const& colu
             std::size_t const cells = py::len(record);
             if (cells == 0) continue; // an empty line
             if (!rows) {
-                places = columns_of(file, record, delimiter, columns);
+                places = places_of_columns(file, record, delimiter, columns);
                 rows.emplace(file, columns, places);
                 width = cells;
                 continue;

@@ -72,9 +72,9 @@ constexpr char const* kOneTurn = R"({"name": "messages", "turns": [
 {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})";
 
 /// Renders conversations. The template is read when it is chosen, or when the first one comes.
-class Conversations {
+class ChatSession {
   public:
-    Conversations(std::string const& folder, Tokenizer const& tokenizer)
+    ChatSession(std::string const& folder, Tokenizer const& tokenizer)
         : folder_(folder), tokenizer_(tokenizer) {}
     Json choose(std::string const& asked) {
         chat_.emplace(folder_, asked, tokenizer_.special_tokens());
@@ -119,7 +119,7 @@ std::optional<Json> choices_for(Json const& request, std::string const& folder,
 }
 
 Json answer_to(Json const& request, Tokenizer const& tokenizer, Unlabelled& unlabelled,
-               Scorer const& scorer, Conversations& conversations) {
+               Scorer const& scorer, ChatSession& conversations) {
     if (request.contains("chat_template"))
         return conversations.choose(request["chat_template"].get<std::string>());
     if (request.contains("chat")) return conversations(request["chat"]);
@@ -150,7 +150,7 @@ void serve(std::string const& folder, std::istream& in, std::ostream& out) {
     Tokenizer const& tokenizer = *opened;
     Unlabelled unlabelled(folder);
     Scorer const scorer;
-    Conversations conversations(folder, tokenizer);
+    ChatSession conversations(folder, tokenizer);
     out << Json{{"vocabulary", tokenizer.vocabulary()}} << std::endl;
     for (std::string line; std::getline(in, line);) {
         Json answer;

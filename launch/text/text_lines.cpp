@@ -67,14 +67,14 @@ py::object unpackers() {
     return made;
 }
 
-char const* name_of(Packing packing) {
+char const* name_of_packing(Packing packing) {
     return packing == Packing::gzip ? "gzip" : packing == Packing::zstd ? "zstd" : "";
 }
 
 } // namespace
 
 py::object open_bytes(std::string const& file, Packing packing) {
-    return unpackers().attr("open_bytes")(py::bytes(file), name_of(packing));
+    return unpackers().attr("open_bytes")(py::bytes(file), name_of_packing(packing));
 }
 
 bool is_of_packing(py::error_already_set const& error) {
@@ -82,7 +82,7 @@ bool is_of_packing(py::error_already_set const& error) {
 }
 
 void refuse_packed(std::string const& file, Packing packing, py::error_already_set const& error) {
-    char const* const packer = name_of(packing);
+    char const* const packer = name_of_packing(packing);
     if (!is_of_packing(error))
         throw cluster::InputError(
             fmt::format("{}: {}", file, cluster::one_line(std::string(py::str(error.value())))));

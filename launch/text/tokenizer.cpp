@@ -39,7 +39,7 @@ std::set<std::int32_t> special_ids(py::object const& tokenizer) {
     return ids;
 }
 
-std::string text_of(std::string const& folder, std::string const& file) {
+std::string tokenizer_text(std::string const& folder, std::string const& file) {
     if (!cluster::is_there(file))
         throw cluster::InputError(file +
                                   ": missing; legal: a folder with the tokenizer.json of a fast "
@@ -57,7 +57,7 @@ Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length, bool cu
                      std::vector<std::string> const& added)
     : state_(std::make_unique<State>(State{.folder = folder})) {
     std::string const file = folder + "/tokenizer.json";
-    std::string text = text_of(folder, file);
+    std::string text = tokenizer_text(folder, file);
     QuietLibrary const quiet;
     open(file, text);
     if (!added.empty()) add_tokens(file, text, added);

@@ -30,7 +30,7 @@ constexpr std::size_t kShownTokens = 400;
 constexpr std::array kKeys{"turns",       "conversations", "tools", "system",
                            "instruction", "input",         "output"};
 
-std::vector<std::string> columns_of(PrepareOptions const& o) {
+std::vector<std::string> chat_columns(PrepareOptions const& o) {
     std::string const turns = o.given("messages") ? o.value("messages") : "messages";
     return {turns, "conversations", "tools", "system", "instruction", "input", "output"};
 }
@@ -105,7 +105,7 @@ class ToTurns : public RowConverter {
 
     Json row_of(Waiting const& waiting) const {
         Json row = Json::object();
-        auto const names = columns_of(o_);
+        auto const names = chat_columns(o_);
         for (std::size_t i = 0; i < names.size(); ++i) row[kKeys[i]] = waiting.row.structured.at(i);
         bool const other = row["turns"].is_null() && !row["conversations"].is_null();
         row["name"] = names[other ? 1 : 0];
@@ -232,7 +232,7 @@ class Conversations : public TextTask {
         if (o.given("form") && form != "messages" && form != "sharegpt" && form != "alpaca")
             throw cluster::InputError("--form: " + cluster::one_line(form) +
                                       ": legal: messages, sharegpt, alpaca");
-        return {.text = "", .structured = columns_of(o), .text_option = "--messages"};
+        return {.text = "", .structured = chat_columns(o), .text_option = "--messages"};
     }
     Words words() const override {
         return {.text = "conversation",

@@ -23,7 +23,7 @@ namespace {
 constexpr std::size_t kShownNames = 20; ///< class names in a message
 
 /// None of more digits than a double tells apart, as identifiers have.
-std::optional<double> as_number(std::string const& text) {
+std::optional<double> as_class_number(std::string const& text) {
     double value = 0;
     char const* const begin = text.data() + (text.size() > 1 && text[0] == '+' && text[1] != '-');
     auto const [end, error] = std::from_chars(begin, text.data() + text.size(), value);
@@ -35,7 +35,7 @@ std::string unquoted(std::string const& text) {
     return is_quoted(text) ? text.substr(1, text.size() - 2) : text;
 }
 
-std::string names_of(std::vector<std::string> const& labels) {
+std::string label_list(std::vector<std::string> const& labels) {
     std::vector<std::string> shown;
     for (auto const& label : labels) shown.push_back(cluster::one_line(label));
     std::size_t const more = shown.size() > kShownNames ? shown.size() - kShownNames : 0;
@@ -73,7 +73,7 @@ void refuse_two_spellings(std::vector<std::string> const& labels, Census const& 
         seen; // the name without what nobody sees, or the number -> the spelling met first
     for (auto const& label : labels) {
         std::string const bare = squeezed(unquoted(label));
-        auto const number = as_number(bare);
+        auto const number = as_class_number(bare);
         auto const [found, added] = seen.emplace(number ? fmt::format("{}", *number) : bare, label);
         if (added) continue;
         std::string const& first = found->second;
@@ -131,7 +131,7 @@ void refuse_untrained(std::vector<std::string> const& names, Census const& censu
                     "{}, where the division by hash put it; legal: {}, other fractions, or "
                     "--train FILES with --validation and --test",
                     what, way_out));
-            throw cluster::InputError(fmt::format("{}; legal: {}", what, names_of(names)));
+            throw cluster::InputError(fmt::format("{}; legal: {}", what, label_list(names)));
         }
 }
 
@@ -140,12 +140,12 @@ std::vector<std::string> ordered(std::vector<std::string> names, PrepareOptions 
         if (sorted(given) != names)
             throw cluster::InputError(
                 fmt::format("--labels: {}: legal: the labels of the training split, each once: {}",
-                            names_of(given), names_of(names)));
+                            label_list(given), label_list(names)));
         return given;
     }
     if (auto model = names_of_model(o); sorted(model) == names) return model;
-    if (std::ranges::all_of(names, [](auto const& n) { return as_number(n).has_value(); }))
-        std::ranges::stable_sort(names, {}, [](auto const& n) { return *as_number(n); });
+    if (std::ranges::all_of(names, [](auto const& n) { return as_class_number(n).has_value(); }))
+        std::ranges::stable_sort(names, {}, [](auto const& n) { return *as_class_number(n); });
     return names;
 }
 
@@ -162,7 +162,7 @@ std::vector<std::string> class_names(Census const& census, PrepareOptions const&
         throw cluster::InputError(fmt::format("{}: {}: one label only in training ({}); legal: two "
                                               "or more; is --label the column of the classes?",
                                               file_of(kTrain, o), o.columns.values.front(),
-                                              names_of(names)));
+                                              label_list(names)));
     names = ordered(std::move(names), o);
     refuse_untrained(names, census, o,
                      "--stratify, which gives each class its share of each split");
@@ -185,7 +185,7 @@ void refuse_unlisted(std::vector<std::string> const& given, Census const& census
         if (!legal.contains(label))
             throw cluster::InputError(fmt::format("{}:{}: {}: {}: legal: what --labels names: {}",
                                                   *place.file, place.line, o.columns.values.front(),
-                                                  cluster::one_line(label), names_of(given)));
+                                                  cluster::one_line(label), label_list(given)));
 }
 
 } // namespace

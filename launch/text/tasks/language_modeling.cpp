@@ -9,9 +9,9 @@ namespace trireme::launch::text {
 
 namespace {
 
-class ToWindows : public RowConverter {
+class ToTextWindows : public RowConverter {
   public:
-    ToWindows(PrepareOptions const& o, Tokenizer const& tokenizer)
+    ToTextWindows(PrepareOptions const& o, Tokenizer const& tokenizer)
         : o_(o), tokenizer_(tokenizer), end_(end_token(o, tokenizer)) {}
 
     void convert(std::vector<Waiting> const& rows, SampleSink& out) override {
@@ -65,7 +65,7 @@ class LanguageModeling : public TextTask {
 
     std::unique_ptr<RowConverter> converter(PrepareOptions const& o, Tokenizer const& tokenizer,
                                             std::vector<std::string> const&) const override {
-        return std::make_unique<ToWindows>(o, tokenizer);
+        return std::make_unique<ToTextWindows>(o, tokenizer);
     }
     std::string shown_label(data::MicroBatch const& micro_batch,
                             data::Dataset const& set) const override {

@@ -45,8 +45,8 @@ class ToTargets : public RowConverter {
 };
 
 /// Labels of a list: names, or numbers that are taken as names.
-std::vector<std::string> names_in(nlohmann::ordered_json const& list, Row const& row,
-                                  std::string const& column) {
+std::vector<std::string> label_names_in(nlohmann::ordered_json const& list, Row const& row,
+                                        std::string const& column) {
     auto const is_name = [](auto const& one) {
         return (one.is_string() && !is_blank(one.template get<std::string>())) ||
                one.is_number_integer();
@@ -183,7 +183,8 @@ class MultiLabel : public TextTask {
     static void take_list(Row& row, std::string const& column) {
         auto const list = opened(row, column, std::move(row.structured.front()));
         row.unlabelled = list.is_null();
-        row.values = row.unlabelled ? std::vector<std::string>{""} : names_in(list, row, column);
+        row.values =
+            row.unlabelled ? std::vector<std::string>{""} : label_names_in(list, row, column);
         row.structured.clear();
     }
     /// An empty cell is a row without any of the labels: a table has no other way to say it.

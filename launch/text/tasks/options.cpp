@@ -13,7 +13,7 @@ namespace po = boost::program_options;
 
 namespace {
 
-std::string names_of(std::vector<std::string> const& tasks) {
+std::string task_list(std::vector<std::string> const& tasks) {
     return fmt::format("{}", fmt::join(tasks, ", "));
 }
 
@@ -28,7 +28,7 @@ bool TaskOptions::Option::belongs_to(std::string const& task) const {
 std::string TaskOptions::Option::help() const {
     std::string text;
     for (auto const& [tasks, help] : meanings)
-        text += (text.empty() ? "" : "; ") + names_of(tasks) + ": " + help;
+        text += (text.empty() ? "" : "; ") + task_list(tasks) + ": " + help;
     return text;
 }
 
@@ -84,7 +84,7 @@ void TaskOptions::check(PrepareOptions const& o, char const* whose) const {
         for (auto const& meaning : option.meanings)
             legal.insert(legal.end(), meaning.tasks.begin(), meaning.tasks.end());
         throw cluster::InputError(
-            fmt::format("--{}: legal with {} {}", option.name, whose, names_of(legal)));
+            fmt::format("--{}: legal with {} {}", option.name, whose, task_list(legal)));
     }
 }
 

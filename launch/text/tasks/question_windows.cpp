@@ -30,7 +30,8 @@ std::vector<std::int32_t> place_in(Window const& window, Answer const& answer) {
 }
 
 /// Places in the context, in bytes: two for each token.
-std::vector<std::int32_t> bytes_of(Window const& window, std::vector<std::size_t> const& places) {
+std::vector<std::int32_t> byte_places_of(Window const& window,
+                                         std::vector<std::size_t> const& places) {
     std::vector<std::int32_t> bytes;
     for (std::size_t t = 0; t < window.tokens.size(); ++t) {
         bool const of_context = window.texts[t] == 1;
@@ -42,9 +43,9 @@ std::vector<std::int32_t> bytes_of(Window const& window, std::vector<std::size_t
     return bytes;
 }
 
-class ToWindows : public RowConverter {
+class ToQuestionWindows : public RowConverter {
   public:
-    ToWindows(PrepareOptions const& o, Tokenizer const& tokenizer)
+    ToQuestionWindows(PrepareOptions const& o, Tokenizer const& tokenizer)
         : o_(o), tokenizer_(tokenizer), room_(o.max_length - tokenizer.added_to_pairs()),
           stride_(stride_of(o, "stride", room_, o.max_length / 3)) {}
 
@@ -101,7 +102,7 @@ class ToWindows : public RowConverter {
                 place = place_in(
                     window, {answers[0].at("text"), answers[0].at("start"), answers[0].at("end")});
             answered = answered || place.back() > 0;
-            sample.labels[data::kContextBytes.name] = bytes_of(window, places);
+            sample.labels[data::kContextBytes.name] = byte_places_of(window, places);
             sample.tokens = std::move(window.tokens);
             if (std::ranges::any_of(window.segments, [](auto s) { return s != 0; }))
                 sample.segments = std::move(window.segments);
@@ -135,7 +136,7 @@ class ToWindows : public RowConverter {
 
 std::unique_ptr<RowConverter> question_windows(PrepareOptions const& o,
                                                Tokenizer const& tokenizer) {
-    return std::make_unique<ToWindows>(o, tokenizer);
+    return std::make_unique<ToQuestionWindows>(o, tokenizer);
 }
 
 } // namespace trireme::launch::text

@@ -15,7 +15,7 @@ namespace trireme::launch::text {
 namespace {
 
 /// Returns the number as a shard can hold it: a finite float32.
-std::optional<float> as_number(std::string const& text) {
+std::optional<float> as_target(std::string const& text) {
     auto const first = text.find_first_not_of(" \t"), last = text.find_last_not_of(" \t");
     if (first == std::string::npos) return {};
     char const *begin = text.data() + first, *const end = text.data() + last + 1;
@@ -37,7 +37,7 @@ class ToNumbers : public RowConverter {
             for (auto& part : parts[i])
                 if (auto sample = out.sample_of(std::move(part), rows[i])) {
                     for (auto const& value : rows[i].row.values)
-                        sample->reals[data::kTargets.name].push_back(as_number(value).value());
+                        sample->reals[data::kTargets.name].push_back(as_target(value).value());
                     out.add(std::move(*sample), rows[i]);
                 }
     }
@@ -80,7 +80,7 @@ class Regression : public TextTask {
 
     void take(Row const& row, std::string const&, PrepareOptions const& o, Census&) const override {
         for (std::size_t i = 0; i < row.values.size(); ++i)
-            if (!as_number(row.values[i]))
+            if (!as_target(row.values[i]))
                 throw cluster::InputError(
                     fmt::format("{}: {}: \"{}\": legal: a number that float32 holds", place_of(row),
                                 o.columns.values[i], cluster::one_line(row.values[i])));

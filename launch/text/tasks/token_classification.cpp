@@ -83,8 +83,8 @@ std::string place_of_word(Row const& row, std::size_t i, std::string const& colu
 }
 
 /// Names of tags; numbers are those of --labels.
-std::vector<std::string> names_of(nlohmann::ordered_json const& tags, Row const& row,
-                                  PrepareOptions const& o) {
+std::vector<std::string> tag_names(nlohmann::ordered_json const& tags, Row const& row,
+                                   PrepareOptions const& o) {
     std::string const& column = o.columns.values.front();
     auto const labels = o.values("labels");
     std::vector<std::string> names;
@@ -255,7 +255,7 @@ class TokenClassification : public TextTask {
                                                   place_of(row), column,
                                                   cluster::counted(std::ssize(tags), "tag"),
                                                   cluster::counted(std::ssize(words), "word")));
-        auto const before = names_of(tags, row, o);
+        auto const before = tag_names(tags, row, o);
         row.values = before;
         auto const wrong = repair(row.values);
         std::size_t changed = 0;
