@@ -23,6 +23,10 @@ target_compile_options(trireme_options INTERFACE -fPIC -Wall -Wextra -Wno-missin
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(trireme_options INTERFACE -Wno-restrict) # false alarms on "text" + std::string (GCC bug 105651)
 endif()
+if(CMAKE_UNITY_BUILD)
+  # Files compiled together see each other's names, of which GCC warns; a build file by file has these warnings.
+  target_compile_options(trireme_options INTERFACE -Wno-shadow -Wno-subobject-linkage)
+endif()
 if(TRIREME_WERROR)
   target_compile_options(trireme_options INTERFACE -Werror)
 endif()

@@ -68,6 +68,7 @@ function(trireme_headers_alone name torch)
     list(APPEND sources "${source}")
   endforeach()
   add_library(${name} OBJECT ${sources})
+  set_target_properties(${name} PROPERTIES UNITY_BUILD OFF) # a header after another is not alone
   target_link_libraries(${name} PRIVATE trireme::options)
   if(torch)
     target_link_libraries(${name} PRIVATE trireme::torch)
