@@ -23,8 +23,8 @@ void start_scorer(std::optional<TextService>& service, std::string const& file,
     }
 }
 
-static std::vector<ScoredCompletion> score(TextService& service,
-                                           std::vector<CompletedPrompt> const& made) {
+static std::vector<ScoredCompletion> score_completions(TextService& service,
+                                                       std::vector<CompletedPrompt> const& made) {
     nlohmann::json tokens = nlohmann::json::array(), pairs = nlohmann::json::array();
     for (auto const& one : made)
         for (auto const* part : {&one.prompt, &one.completion, &one.reference})
@@ -46,7 +46,9 @@ static std::vector<ScoredCompletion> score(TextService& service,
 framework::evaluation::CompletionScorer completion_scorer(TextService* service) {
     if (!service) return {};
     service->hello();
-    return [service](std::vector<CompletedPrompt> const& made) { return score(*service, made); };
+    return [service](std::vector<CompletedPrompt> const& made) {
+        return score_completions(*service, made);
+    };
 }
 
 } // namespace trireme::launch

@@ -16,7 +16,7 @@ namespace trireme::launch {
 
 namespace {
 
-using Json = nlohmann::json;
+using SortedJson = nlohmann::json;
 
 constexpr char const* kCommands =
     "/system TEXT: begin anew with this system message; /reset: begin anew; /quit: end\n";
@@ -58,12 +58,12 @@ class Conversation {
     /// An empty `system`: no such message.
     void begin(std::string const& system) {
         system_ = system;
-        messages_ = Json::array();
+        messages_ = SortedJson::array();
         if (!system.empty()) add(messages_, "system", system);
     }
 
     void turn(std::string const& line) {
-        Json messages = messages_;
+        SortedJson messages = messages_;
         add(messages, "user", line);
         auto const asked = service_.ask({{"chat", {{"messages", messages}}}});
         ShownTokens shown(&service_, stream_);
@@ -75,15 +75,15 @@ class Conversation {
         cluster::finish_output(cluster::Reader::needed); // nobody is left to talk to
     }
 
-    static void add(Json& messages, char const* role, std::string const& content) {
-        messages.push_back(Json{{"role", role}, {"content", content}});
+    static void add(SortedJson& messages, char const* role, std::string const& content) {
+        messages.push_back(SortedJson{{"role", role}, {"content", content}});
     }
 
     TextService& service_;
     bool stream_;
     Answerer const& answer_;
     std::string system_;
-    Json messages_ = Json::array();
+    SortedJson messages_ = SortedJson::array();
 };
 
 } // namespace

@@ -14,13 +14,14 @@ namespace trireme::launch {
 
 namespace {
 
-using Json = nlohmann::json;
+using SortedJson = nlohmann::json;
 
 constexpr std::int64_t kNearest = 5; ///< scikit-learn's n_neighbors
 
-Json request_of(framework::jobs::EvaluationJob const& job, ChoiceRequest const& r) {
+SortedJson request_of(framework::jobs::EvaluationJob const& job, ChoiceRequest const& r) {
     auto const model = framework::pretrained::read_hf_config(job.model);
-    Json request{{"template", r.prompt}, {"masked", !model.causal}, {"room", model.max_positions}};
+    SortedJson request{
+        {"template", r.prompt}, {"masked", !model.causal}, {"room", model.max_positions}};
     if (r.has_file()) {
         request[r.choices.empty() ? "sentence_pairs" : "choices"] = r.file();
         return request;
@@ -30,7 +31,7 @@ Json request_of(framework::jobs::EvaluationJob const& job, ChoiceRequest const& 
     return request;
 }
 
-framework::jobs::ChoiceJob choices_in(Json const& answer) {
+framework::jobs::ChoiceJob choices_in(SortedJson const& answer) {
     framework::jobs::ChoiceJob choices{.labels =
                                            answer.at("labels").get<std::vector<std::string>>(),
                                        .vocabulary = answer.at("vocabulary").get<std::int64_t>()};
@@ -81,7 +82,7 @@ framework::jobs::Evaluation evaluate_choices(framework::jobs::EvaluationJob cons
     if (world.rank() == 0) {
         auto& text = service_of_rank_0(service);
         auto const vocabulary = text.hello().at("vocabulary");
-        Json answer = text.ask(request_of(job, r));
+        SortedJson answer = text.ask(request_of(job, r));
         answer["vocabulary"] = vocabulary;
         shared = answer.dump();
     }

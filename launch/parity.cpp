@@ -93,7 +93,7 @@ int prove_this_world(Options& o, cluster::Communicator& world) {
 
 } // namespace
 
-static constexpr char const* kHelp =
+static constexpr char const* kParityHelp =
     "trireme parity CONFIG: prove that every layout computes the same: a tiny "
     "model of the run's "
     "shape class in many layouts against one process in float64; exit status 1 if one does "
@@ -102,8 +102,8 @@ static constexpr char const* kHelp =
     "  mpirun -n 4 trireme parity configs/film-reviews.yaml\n\nOptions";
 
 /// Options that fill `o`, which must outlive them.
-static po::options_description options_of(Options& o) {
-    po::options_description options(kHelp);
+static po::options_description parity_options(Options& o) {
+    po::options_description options(kParityHelp);
     // clang-format off
     options.add_options()
         ("config", po::value(&o.file)->required(), "the run, as YAML (`explain-config --keys`)")
@@ -124,7 +124,7 @@ static po::options_description options_of(Options& o) {
 
 int parity_command(std::vector<std::string> const& arguments) {
     Options o;
-    po::options_description options = options_of(o);
+    po::options_description options = parity_options(o);
     if (!parse(options, arguments, "config")) return 0;
     if (!o.out.empty() && launcher_rank() <= 0) {
         cluster::refuse_input("--out", o.out, {o.file}, ".json");

@@ -36,14 +36,14 @@ struct TrainRequest {
     int ranks = 0;
 };
 
-constexpr char const* kHelp =
+constexpr char const* kTrainHelp =
     "trireme train CONFIG: fine-tune, or continue the run of that folder\n\n"
     "  mpirun -n 2 trireme train configs/film-reviews.yaml --set optimizer.learning_rate=5e-5\n"
     "  trireme train configs/film-reviews.yaml --dry-run --ranks 8\n\nOptions";
 
 /// Options that fill `r`, which must outlive them.
-po::options_description options_of(TrainRequest& r) {
-    po::options_description options(kHelp);
+po::options_description train_options(TrainRequest& r) {
+    po::options_description options(kTrainHelp);
     // clang-format off
     options.add_options()
         ("config", po::value(&r.file)->required(), "the run, as YAML (`explain-config --keys`)")
@@ -129,7 +129,7 @@ int train_as_asked(TrainRequest const& r, framework::config::Config const& confi
 
 int train_command(std::vector<std::string> const& arguments) {
     TrainRequest r;
-    po::options_description options = options_of(r);
+    po::options_description options = train_options(r);
     if (!parse(options, arguments, "config")) return 0;
     if (r.ranks < 0 || (r.ranks > 0 && !r.dry))
         throw cluster::InputError(

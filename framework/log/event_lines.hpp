@@ -18,6 +18,7 @@ class EventLine {
   public:
     /// seconds from 1970 to the end of the year 9999
     static constexpr double kLatest = 253402300799;
+    static constexpr std::int64_t kMostExitCode = 255; ///< of a process
 
     /// Throws InputError for what is no event.
     EventLine(std::string const& path, std::int64_t line, nlohmann::ordered_json json);

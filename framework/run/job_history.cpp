@@ -9,7 +9,7 @@ namespace trireme::framework::run {
 namespace {
 
 constexpr std::size_t kRecent = 10;
-constexpr std::int64_t kMostNodes = 1 << 20, kMostExitCode = 255;
+constexpr std::int64_t kMostNodes = 1 << 20;
 
 double longest(std::vector<double> const& seconds) {
     auto const recent = std::min(seconds.size(), kRecent);
@@ -47,7 +47,7 @@ int JobHistory::stuck_at(std::int64_t step) const {
     return static_cast<int>(other - jobs.rbegin());
 }
 
-static PastJob job_of(log::EventLine const& event) {
+static PastJob past_job_of(log::EventLine const& event) {
     double const time = event.time();
     auto const nodes = static_cast<int>(event.whole("nodes", 1, kMostNodes, 1));
     return {time, time, nodes, event.steps("step")};
@@ -59,14 +59,14 @@ JobHistory read_job_history(std::string const& run) {
     log::read_events(run, [&](log::EventLine const& event) {
         double const time = event.time();
         std::string const& kind = event.kind();
-        if (kind == "job") history.jobs.push_back(job_of(event));
+        if (kind == "job") history.jobs.push_back(past_job_of(event));
         if (kind == "job" || kind == "rollback") history.kept.back_to(event.steps("step"));
         if (kind == "train") history.kept.add(event.steps("step"), event.seconds());
         if (kind == "checkpoint") saves.push_back(event.seconds());
         if (kind == "evaluation" && event.has("seconds")) evaluations.push_back(event.seconds());
         if (history.jobs.empty()) return;
         history.jobs.back().last = time;
-        if (kind == "end" && event.whole("exit_code", 0, kMostExitCode, 1) == 0)
+        if (kind == "end" && event.whole("exit_code", 0, log::EventLine::kMostExitCode, 1) == 0)
             history.jobs.back().first_step = -1; // not stuck at a step
     });
     history.longest_save = longest(saves);

@@ -46,7 +46,7 @@ struct Events {
     std::vector<Step> steps;
 };
 
-constexpr std::int64_t kMostRanks = 1 << 24, kMostRestarts = 1 << 30, kMostExitCode = 255;
+constexpr std::int64_t kMostRanks = 1 << 24, kMostRestarts = 1 << 30;
 constexpr double kMostNumber = 1e300; ///< whose products with seconds and steps are finite
 
 JobStatus job_of(log::EventLine const& event) {
@@ -102,7 +102,8 @@ void take_event(Events& all, log::EventLine const& event) {
     } else if (kind == "evaluation") {
         take_evaluation(status, event);
     } else if (kind == "end") {
-        job.exit_code = static_cast<int>(event.whole("exit_code", 0, kMostExitCode));
+        job.exit_code =
+            static_cast<int>(event.whole("exit_code", 0, log::EventLine::kMostExitCode));
         status.why = event.text("why");
     }
 }

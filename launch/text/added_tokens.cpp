@@ -14,17 +14,17 @@ namespace trireme::launch::text {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 /// A special token as tokenizer.json and tokenizer_config.json describe it: no blank beside it
 /// belongs to it, and it is found before the text is normalized.
-Json described(std::string const& token) {
+OrderedJson described(std::string const& token) {
     return {{"content", token}, {"single_word", false}, {"lstrip", false},
             {"rstrip", false},  {"normalized", false},  {"special", true}};
 }
 
-Json opened(std::string const& file, std::string const& text) {
-    auto json = data::parse_json<Json>(file, text);
+OrderedJson opened(std::string const& file, std::string const& text) {
+    auto json = data::parse_json<OrderedJson>(file, text);
     if (!json.is_object())
         throw cluster::InputError(
             file + ": not a JSON object; legal: what transformers' save_pretrained writes");
@@ -32,7 +32,7 @@ Json opened(std::string const& file, std::string const& text) {
 }
 
 /// Members of tokenizer_config.json that list added tokens; those that are not there stay away.
-void add_to_config(Json& json, std::vector<std::string> const& added, std::int64_t first) {
+void add_to_config(OrderedJson& json, std::vector<std::string> const& added, std::int64_t first) {
     for (auto const& token : added) {
         auto const id = std::to_string(first + (&token - added.data()));
         if (auto const table = json.find("added_tokens_decoder");
@@ -57,9 +57,9 @@ std::string with_added_tokens(std::string const& file, std::string const& text,
                               std::vector<std::string> const& added, std::int64_t first) {
     auto json = opened(file, text);
     auto& list = json["added_tokens"];
-    if (!list.is_array()) list = Json::array();
+    if (!list.is_array()) list = OrderedJson::array();
     for (auto const& token : added) {
-        Json one{{"id", first + (&token - added.data())}};
+        OrderedJson one{{"id", first + (&token - added.data())}};
         one.update(described(token));
         list.push_back(std::move(one));
     }
@@ -71,8 +71,8 @@ void write_added_tokens(std::string const& folder, std::vector<std::string> cons
     std::string const file = folder + "/tokenizer.json";
     cluster::write_file(file, with_added_tokens(file, cluster::read_file(file), added, first));
     for (auto const* name : {"/tokenizer_config.json", "/special_tokens_map.json"})
-        rewrite(folder + name, [&](Json& json) { add_to_config(json, added, first); });
-    rewrite(folder + "/added_tokens.json", [&](Json& json) {
+        rewrite(folder + name, [&](OrderedJson& json) { add_to_config(json, added, first); });
+    rewrite(folder + "/added_tokens.json", [&](OrderedJson& json) {
         for (auto const& token : added) json[token] = first + (&token - added.data());
     });
 }

@@ -18,7 +18,7 @@ namespace trireme::launch::text {
 namespace {
 
 namespace py = pybind11;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 /// A packed file is unpacked into a nameless file on disk, since its reader goes back and forth in
 /// it. Every batch is checked before it is read: an offset of a damaged file would crash.
@@ -122,8 +122,8 @@ std::vector<std::string> columns_to_read(std::string const& file, JsonRows const
 }
 
 /// One value of a column as JSON.
-Json value_of(py::handle cell, py::handle text_of, std::string const& place,
-              std::string const& column) {
+OrderedJson value_of(py::handle cell, py::handle text_of, std::string const& place,
+                     std::string const& column) {
     if (cell.is_none()) return nullptr;
     if (py::isinstance<py::str>(cell)) return cell.cast<std::string>();
     std::string text;
@@ -137,7 +137,7 @@ Json value_of(py::handle cell, py::handle text_of, std::string const& place,
                         error.matches(PyExc_ValueError) ? "a number that is none (NaN or infinity)"
                                                         : message_of(error)));
     }
-    return data::parse_json<Json>(fmt::format("{}: {}", place, column), text);
+    return data::parse_json<OrderedJson>(fmt::format("{}: {}", place, column), text);
 }
 
 /// Rows of pieces of columns.
@@ -154,7 +154,7 @@ class Pieces {
         std::size_t const rows = cells.empty() ? 0 : cells.front().size();
         for (std::size_t i = 0; i < rows; ++i) {
             Row row{.file = &file_, .line = ++rows_read_};
-            auto fields = Json::object();
+            auto fields = OrderedJson::object();
             for (std::size_t c = 0; c < cells.size(); ++c)
                 fields[names_[c]] = value_of(cells[c][i], text_of_, place_of(row), names_[c]);
             rows_.fill(row, fields);

@@ -12,7 +12,7 @@ namespace trireme::launch::text {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::string_view kDivide = ".[";
 
@@ -68,14 +68,14 @@ std::string FieldPath::shown(std::size_t steps) const {
     return text;
 }
 
-FieldPath::Found FieldPath::find(Json const& row, std::string const& place) const {
+FieldPath::Found FieldPath::find(OrderedJson const& row, std::string const& place) const {
     if (auto const found = row.find(name_); found != row.end()) return {*found, ""};
     if (steps_.empty() || !row.contains(steps_.front().field))
         return {nullptr, fmt::format("no field \"{}\"", name_)};
     return walk(row, 0, place);
 }
 
-FieldPath::Found FieldPath::walk(Json const& value, std::size_t step,
+FieldPath::Found FieldPath::walk(OrderedJson const& value, std::size_t step,
                                  std::string const& place) const {
     if (step == steps_.size()) return {value, ""};
     if (value.is_null()) return {};
@@ -87,7 +87,7 @@ FieldPath::Found FieldPath::walk(Json const& value, std::size_t step,
                                       : walk_field(value, step, place);
 }
 
-FieldPath::Found FieldPath::walk_field(Json const& value, std::size_t step,
+FieldPath::Found FieldPath::walk_field(OrderedJson const& value, std::size_t step,
                                        std::string const& place) const {
     std::string const& field = steps_[step].field;
     if (!value.is_object())
@@ -100,7 +100,7 @@ FieldPath::Found FieldPath::walk_field(Json const& value, std::size_t step,
     return walk(*found, step + 1, place);
 }
 
-FieldPath::Found FieldPath::walk_list(Json const& value, std::size_t step,
+FieldPath::Found FieldPath::walk_list(OrderedJson const& value, std::size_t step,
                                       std::string const& place) const {
     if (!value.is_array())
         return {nullptr, fmt::format("{}: {} is {}, which is no list", name_, shown(step),
@@ -108,7 +108,7 @@ FieldPath::Found FieldPath::walk_list(Json const& value, std::size_t step,
     std::int64_t const element = steps_[step].element;
     if (element >= static_cast<std::int64_t>(value.size())) return {};
     if (element >= 0) return walk(value[static_cast<std::size_t>(element)], step + 1, place);
-    Found all{Json::array(), ""};
+    Found all{OrderedJson::array(), ""};
     for (auto const& each : value) {
         Found found = walk(each, step + 1, place);
         if (!found.lacking.empty()) return found;
@@ -122,11 +122,11 @@ bool looks_like_json(std::string const& text) {
     return first != std::string::npos && (text[first] == '[' || text[first] == '{');
 }
 
-Json json_in_text(std::string const& where, std::string const& text) {
-    return data::parse_json<Json>(where, text);
+OrderedJson json_in_text(std::string const& where, std::string const& text) {
+    return data::parse_json<OrderedJson>(where, text);
 }
 
-std::string names_of(Json const& object) {
+std::string names_of(OrderedJson const& object) {
     std::vector<std::string> names;
     for (auto const& [key, value] : object.items()) names.push_back(key);
     std::ranges::sort(names);

@@ -10,7 +10,7 @@
 
 namespace trireme::launch::text {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 char const* option_of(Columns const& columns, std::string const& name) {
     return name == columns.text   ? columns.text_option
@@ -33,7 +33,7 @@ std::vector<FieldPath const*> JsonRows::paths() const {
 }
 
 /// Labels may be words, numbers or truth values; text must be text.
-std::string JsonRows::scalar(FieldPath const& path, Json const& value, bool any,
+std::string JsonRows::scalar(FieldPath const& path, OrderedJson const& value, bool any,
                              Row const& at) const {
     if (value.is_string()) return value.get<std::string>();
     // A whole number of more than 64 bits is a rounded one by now, and two classes may have become
@@ -48,7 +48,7 @@ std::string JsonRows::scalar(FieldPath const& path, Json const& value, bool any,
 
 /// A path that finds several texts makes one of them, in lines.
 std::string JsonRows::text_of(FieldPath const& path, bool any, Row const& at,
-                              Json const& fields) const {
+                              OrderedJson const& fields) const {
     if (path.name().empty()) return {};
     auto const found = path.find(fields, place_of(at));
     if (!found.lacking.empty())
@@ -63,7 +63,7 @@ std::string JsonRows::text_of(FieldPath const& path, bool any, Row const& at,
     return text;
 }
 
-void JsonRows::fill(Row& row, Json const& fields) const {
+void JsonRows::fill(Row& row, OrderedJson const& fields) const {
     row.text = text_of(text_, false, row, fields);
     row.pair = text_of(pair_, false, row, fields);
     for (auto const& path : values_) row.values.push_back(text_of(path, true, row, fields));
@@ -72,7 +72,7 @@ void JsonRows::fill(Row& row, Json const& fields) const {
         row.structured.push_back(path.find(fields, place_of(row)).value);
 }
 
-Json opened(Row const& row, std::string const& name, Json value) {
+OrderedJson opened(Row const& row, std::string const& name, OrderedJson value) {
     if (!value.is_string() || !looks_like_json(value.get_ref<std::string const&>())) return value;
     return json_in_text(fmt::format("{}: {}", place_of(row), name),
                         value.get_ref<std::string const&>());

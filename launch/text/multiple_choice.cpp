@@ -8,7 +8,7 @@
 
 namespace trireme::launch::text {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 namespace {
 
@@ -22,7 +22,7 @@ struct Choices {
     std::vector<std::string> texts, names; ///< names: as ARC has them; none: letters
 };
 
-std::vector<std::string> texts_in(Row const& row, Json const& list) {
+std::vector<std::string> texts_in(Row const& row, OrderedJson const& list) {
     std::vector<std::string> texts;
     if (list.is_array())
         for (auto const& text : list) {
@@ -35,7 +35,7 @@ std::vector<std::string> texts_in(Row const& row, Json const& list) {
 }
 
 Choices choices_of(Row const& row) {
-    Json const given = opened(row, "choices", row.structured.at(0));
+    OrderedJson const given = opened(row, "choices", row.structured.at(0));
     if (!given.is_object()) return {texts_in(row, given), {}};
     if (!given.contains("text") || !given.contains("label"))
         refuse(row, "choices: legal: a list of texts, or {\"text\": [...], \"label\": [...]}");
@@ -57,7 +57,7 @@ std::size_t place_of_text(std::string const& answer, Choices const& choices) {
 }
 
 std::size_t right_of(Row const& row, Choices const& choices) {
-    Json const& answer = row.structured.at(1);
+    OrderedJson const& answer = row.structured.at(1);
     std::size_t place = choices.texts.size();
     if (answer.is_number_unsigned()) place = answer.get<std::size_t>();
     if (answer.is_string()) place = place_of_text(answer.get<std::string>(), choices);

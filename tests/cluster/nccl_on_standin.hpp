@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cluster/nccl_communicator.hpp"
+#include "tests/cluster/conformance.hpp"
 #include "tests/cluster/device_place.hpp"
 #include "tests/standin/machine.hpp"
 
@@ -28,6 +29,14 @@ struct StandinOutcome {
 };
 
 using Body = std::function<void(cluster::Communicator& world)>;
+
+/// The suite that every communicator passes, in memory of the stand-in.
+inline Body conformance(DevicePlace::Waiting waiting) {
+    return [waiting](cluster::Communicator& world) {
+        StandinPlace place(waiting);
+        expect_conformance_at(world, place);
+    };
+}
 
 /// Runs `body` on `ranks` ranks, then lets every stream run dry. Rethrows the first error of a
 /// rank.

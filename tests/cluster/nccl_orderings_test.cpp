@@ -13,13 +13,6 @@ using cluster::Buffer;
 using cluster::Communicator;
 using Waiting = DevicePlace::Waiting;
 
-Body conformance(Waiting waiting) {
-    return [waiting](Communicator& world) {
-        StandinPlace place(waiting);
-        expect_conformance_at(world, place);
-    };
-}
-
 TEST(NcclOrderings, ConformanceWaitingOnTheDevice) {
     expect_every_ordering_needed("conformance, waits on the device", 2,
                                  conformance(Waiting::on_device));

@@ -28,13 +28,6 @@ using Waiting = DevicePlace::Waiting;
 /// they take on a busy machine.
 constexpr std::chrono::milliseconds kHasty{1000};
 
-Body conformance(Waiting waiting) {
-    return [waiting](Communicator& world) {
-        StandinPlace place(waiting);
-        expect_conformance_at(world, place);
-    };
-}
-
 class NcclConformance : public testing::TestWithParam<int> {};
 
 TEST_P(NcclConformance, EveryCollectiveUnderManyTimings) {

@@ -17,7 +17,7 @@ config::Config read(std::string const& data, std::vector<std::string> const& set
     return config::parse_config(kGood + data, "x.yaml", set);
 }
 
-std::string error_of(std::string const& data, std::vector<std::string> const& set = {}) {
+std::string mixture_error_of(std::string const& data, std::vector<std::string> const& set = {}) {
     try {
         read(data, set);
     } catch (cluster::InputError const& error) {
@@ -117,7 +117,7 @@ TEST(MixtureConfig, EveryMistakeGetsALineThatNamesIt) {
          "x.yaml:6: data.curriculum: a list: legal without a list of sources in data.train: []"},
     };
     for (auto const& [data, says] : mistakes)
-        EXPECT_EQ(error_of(data).substr(0, says.size()), says) << data;
+        EXPECT_EQ(mixture_error_of(data).substr(0, says.size()), says) << data;
 }
 
 TEST(MixtureConfig, EveryMistakeOfACurriculumGetsALineThatNamesIt) {
@@ -143,8 +143,9 @@ TEST(MixtureConfig, EveryMistakeOfACurriculumGetsALineThatNamesIt) {
          "[1].from_step: 5: legal: more than 5, that of the stage before"},
     };
     for (auto const& [curriculum, says] : mistakes)
-        EXPECT_EQ(error_of("  train: [{name: a}, {name: b}]\n  curriculum: " + curriculum + "\n"),
-                  "x.yaml:7: data.curriculum" + says);
+        EXPECT_EQ(
+            mixture_error_of("  train: [{name: a}, {name: b}]\n  curriculum: " + curriculum + "\n"),
+            "x.yaml:7: data.curriculum" + says);
 }
 
 } // namespace

@@ -4,14 +4,6 @@
 namespace trireme::test {
 namespace {
 
-std::string const kGood = "{\"text\": \"a\", \"label\": \"x\"}\n";
-
-/// prepare of a file with that content.
-Mistake rows(char const* name, std::string const& file, std::string const& text,
-             std::string const& line) {
-    return {name, prepare(file), line, write(file, text)};
-}
-
 std::vector<Mistake> const kKinds{
     rows("TextAfterAClosingQuote", "r.csv", "text,label\na,x\n\"he said \\\"no\\\" to me\",y\n",
          "DIR/r.csv:3: text after a closing quote; legal: \"text\", and \"\" for a quote inside, "
@@ -22,7 +14,8 @@ std::vector<Mistake> const kKinds{
     rows("Utf16WithoutAMark", "r.csv", std::string("t\0e\0x\0t\0\n\0a\0\n\0", 14),
          "DIR/r.csv:1: a byte of zero in \"t\\x00e\\x00x\\x00t\\x00\"; legal: text in UTF-8 "
          "(UTF-16 becomes it by iconv -f UTF-16LE -t UTF-8)"),
-    rows("ZeroInANameOfAClass", "r.jsonl", kGood + "{\"text\": \"b\", \"label\": \"y\\u0000z\"}\n",
+    rows("ZeroInANameOfAClass", "r.jsonl",
+         kGoodRow + "{\"text\": \"b\", \"label\": \"y\\u0000z\"}\n",
          "DIR/r.jsonl:2: label: \"y\\x00z\": legal: a name without a character of zero"),
     rows("ListOfRows", "r.jsonl", "[{\"text\": \"a\", \"label\": \"x\"}]\n",
          "DIR/r.jsonl:1: a JSON document that holds all rows; legal: JSON Lines, one object per "

@@ -183,4 +183,9 @@ std::vector<std::string> prepare(std::string const& input, std::vector<std::stri
     return all;
 }
 
+Mistake rows(char const* name, std::string const& file, std::string const& text,
+             std::string const& line) {
+    return {name, prepare(file), line, write(file, text)};
+}
+
 } // namespace trireme::test

@@ -53,4 +53,9 @@ std::vector<std::string> train(std::vector<std::string> const& set = {});
 std::vector<std::string> prepare(std::string const& input,
                                  std::vector<std::string> const& more = {});
 
+inline std::string const kGoodRow = "{\"text\": \"a\", \"label\": \"x\"}\n";
+/// trireme prepare of FILE with that content.
+Mistake rows(char const* name, std::string const& file, std::string const& text,
+             std::string const& line);
+
 } // namespace trireme::test

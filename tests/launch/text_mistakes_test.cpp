@@ -11,14 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string const kGood = "{\"text\": \"a\", \"label\": \"x\"}\n";
-
-/// prepare of a file with that content.
-Mistake rows(char const* name, std::string const& file, std::string const& text,
-             std::string const& line) {
-    return {name, prepare(file), line, write(file, text)};
-}
-
 std::vector<Mistake> const kTexts{
     rows("EmptyFile", "r.jsonl", "", "DIR/r.jsonl: no row; legal: one row of data or more"),
     rows("EmptyCsv", "r.csv", "", "DIR/r.csv: no row; legal: one row of data or more"),
@@ -26,29 +18,29 @@ std::vector<Mistake> const kTexts{
          "DIR/r.csv: no row; legal: one row of data or more"),
     rows("NoText", "r.jsonl", "{\"text\": \" \", \"label\": \"x\"}\n",
          "DIR/r.jsonl: none of the 1 rows has a text in \"text\"; legal: one or more"),
-    rows("NotJson", "r.jsonl", kGood + "{\"text\": \n",
+    rows("NotJson", "r.jsonl", kGoodRow + "{\"text\": \n",
          "DIR/r.jsonl:2:10: not JSON: syntax error while parsing value - unexpected end of input; "
          "expected '[', '{', or a literal"),
-    rows("InvalidUtf8", "r.jsonl", kGood + "{\"text\": \"\xff\", \"label\": \"y\"}\n",
+    rows("InvalidUtf8", "r.jsonl", kGoodRow + "{\"text\": \"\xff\", \"label\": \"y\"}\n",
          "DIR/r.jsonl:2:11: not JSON: syntax error while parsing value - invalid string: "
          "ill-formed UTF-8 byte; last read: '\"\\xff'"),
-    rows("NumberOverflows", "r.jsonl", kGood + "{\"text\": \"a\", \"label\": 1e999}\n",
+    rows("NumberOverflows", "r.jsonl", kGoodRow + "{\"text\": \"a\", \"label\": 1e999}\n",
          "DIR/r.jsonl:2:24: 1e999: legal: a number that a double of 64 bits holds"),
     rows("LabelWouldBeRounded", "r.jsonl",
-         kGood + "{\"text\": \"a\", \"label\": 12345678901234567890123}\n",
+         kGoodRow + "{\"text\": \"a\", \"label\": 12345678901234567890123}\n",
          "DIR/r.jsonl:2: label: 1.2345678901234568e+22: legal: a string, a truth value, or a "
          "number of at most 16 digits (longer ones as strings)"),
-    rows("NotAnObject", "r.jsonl", kGood + "[1, 2]\n",
+    rows("NotAnObject", "r.jsonl", kGoodRow + "[1, 2]\n",
          "DIR/r.jsonl:2: [1,2]: legal: one JSON object per line"),
     rows("KeyTwice", "r.jsonl", "{\"text\": \"a\", \"text\": \"b\", \"label\": \"x\"}\n",
          "DIR/r.jsonl:1: key \"text\" is given twice in one object; legal: once"),
-    rows("DeepNesting", "r.jsonl", kGood + std::string(100'000, '[') + "\n",
+    rows("DeepNesting", "r.jsonl", kGoodRow + std::string(100'000, '[') + "\n",
          "DIR/r.jsonl:2: nested deeper than the 64 levels that are legal"),
     rows("MissingColumn", "r.jsonl", "{\"txt\": \"a\", \"label\": \"y\"}\n",
          "DIR/r.jsonl:1: no field \"text\"; legal: --text with a field of the line: label, txt"),
-    rows("TextIsANumber", "r.jsonl", kGood + "{\"text\": 3, \"label\": \"y\"}\n",
+    rows("TextIsANumber", "r.jsonl", kGoodRow + "{\"text\": 3, \"label\": \"y\"}\n",
          "DIR/r.jsonl:2: text: 3: legal: a string"),
-    rows("OneClass", "r.jsonl", kGood + kGood,
+    rows("OneClass", "r.jsonl", kGoodRow + kGoodRow,
          "DIR/r.jsonl: label: one label only in training (x); legal: two or more; is --label the "
          "column of the classes?"),
     rows("MissingColumnOfCsv", "r.csv", "txt,label\na,b\n",
@@ -86,7 +78,7 @@ std::vector<Mistake> const kTexts{
      [](std::string const& dir) { ASSERT_EQ(mkfifo((dir + "/r.csv").c_str(), 0600), 0); }},
     {"LabelNotSeenInTraining", prepare("rows.jsonl", {"--validation", "DIR/r.jsonl"}),
      "DIR/r.jsonl: label: x: in 1 row of validation and never in training; legal: no, yes",
-     write("r.jsonl", kGood)},
+     write("r.jsonl", kGoodRow)},
     {"FileTwiceInASplit",
      prepare("rows.jsonl", {"DIR/rows.jsonl"}),
      "--train: DIR/rows.jsonl: given already, by --train; legal: each file once",

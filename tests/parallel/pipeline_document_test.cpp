@@ -25,7 +25,8 @@ std::string label(Action const& action) {
 }
 
 /// Every pass of a whole stage takes 1, and that of a chunk the chunk's share.
-Simulation run(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps) {
+Simulation run_with_equal_parts(ScheduleKind kind, int stages, int chunks,
+                                std::int64_t micro_steps) {
     double const share = 1.0 / chunks;
     return simulate(
         make_schedule(kind, stages, chunks, micro_steps),
@@ -34,7 +35,7 @@ Simulation run(ScheduleKind kind, int stages, int chunks, std::int64_t micro_ste
 
 std::string timeline(ScheduleKind kind, int chunks) {
     auto const lists = make_schedule(kind, 3, chunks, 6);
-    Simulation const result = run(kind, 3, chunks, 6);
+    Simulation const result = run_with_equal_parts(kind, 3, chunks, 6);
     std::string text;
     for (std::size_t s = 0; s < lists.size(); ++s) {
         std::string line(column(result.makespan), ' ');
@@ -52,7 +53,7 @@ std::string timeline(ScheduleKind kind, int chunks) {
 
 /// "bubble measured" = "formula" is checked by pipeline_simulation_test; here both are printed.
 std::string row(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps) {
-    Simulation const result = run(kind, stages, chunks, micro_steps);
+    Simulation const result = run_with_equal_parts(kind, stages, chunks, micro_steps);
     int const divisor = kind == ScheduleKind::zero_bubble ? 3 : chunks;
     double const formula = (stages - 1.0) / static_cast<double>(divisor * micro_steps);
     return fmt::format("| {} | {} | {} | {} | {:.4f} | {:.4f} | {:.2f} | {:.2f} |\n", name_of(kind),
@@ -76,9 +77,10 @@ std::string table() {
 std::string ragged_table() {
     std::string text;
     for (std::int64_t m : {1, 2, 3, 4, 9, 10, 11, 12})
-        text += fmt::format("| {} | {:.4f} | {:.4f} |\n", m,
-                            run(ScheduleKind::one_f_one_b, 4, 1, m).bubble.front(),
-                            run(ScheduleKind::interleaved, 4, 2, m).bubble.front());
+        text +=
+            fmt::format("| {} | {:.4f} | {:.4f} |\n", m,
+                        run_with_equal_parts(ScheduleKind::one_f_one_b, 4, 1, m).bubble.front(),
+                        run_with_equal_parts(ScheduleKind::interleaved, 4, 2, m).bubble.front());
     return text;
 }
 

@@ -13,9 +13,10 @@ namespace trireme::launch::text {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-[[noreturn]] void refuse_answers(Json const& value, Row const& row, std::string const& name) {
+[[noreturn]] void refuse_answers(OrderedJson const& value, Row const& row,
+                                 std::string const& name) {
     throw cluster::InputError(
         fmt::format("{}: {}: {}: legal: {{\"text\": [\"...\"], \"answer_start\": [0]}}, or a "
                     "list of {{\"text\": \"...\", \"answer_start\": 0}}",
@@ -34,7 +35,7 @@ std::string standing_at(std::string const& context, std::vector<std::size_t> con
 }
 
 /// Finds the answer where it says that it stands.
-Answer placed(Json const& text, Json const& start, std::string const& context,
+Answer placed(OrderedJson const& text, OrderedJson const& start, std::string const& context,
               std::vector<std::size_t> const& places, Row const& row, std::string const& name) {
     Answer answer{text.get<std::string>(), start.get<std::int64_t>()};
     auto const characters = std::ssize(places_of_characters(answer.text)) - 1;
@@ -67,18 +68,20 @@ class Squad {
         : file_(file), each_(each) {}
 
     void read() {
-        auto const json = data::parse_json<Json>(file_, cluster::read_file(file_));
+        auto const json = data::parse_json<OrderedJson>(file_, cluster::read_file(file_));
         if (!json.is_object() || !json.contains("data"))
             throw cluster::InputError(file_ +
                                       ": no list \"data\" of articles; legal: a .json as SQuAD has "
                                       "it, or .jsonl with a question in each line");
-        each_of(json, "data", "", [&](Json const& article, std::string const& path) {
-            each_of(article, "paragraphs", path, [&](Json const& paragraph, std::string const& at) {
-                std::string const context = text(paragraph, "context", at);
-                each_of(paragraph, "qas", at, [&](Json const& question, std::string const& here) {
-                    add(question, context, here);
-                });
-            });
+        each_of(json, "data", "", [&](OrderedJson const& article, std::string const& path) {
+            each_of(article, "paragraphs", path,
+                    [&](OrderedJson const& paragraph, std::string const& at) {
+                        std::string const context = text(paragraph, "context", at);
+                        each_of(paragraph, "qas", at,
+                                [&](OrderedJson const& question, std::string const& here) {
+                                    add(question, context, here);
+                                });
+                    });
         });
     }
 
@@ -87,7 +90,7 @@ class Squad {
         throw cluster::InputError(fmt::format("{}: {}: {}", file_, path, what));
     }
     template <typename Each>
-    void each_of(Json const& object, std::string const& name, std::string const& path,
+    void each_of(OrderedJson const& object, std::string const& name, std::string const& path,
                  Each const& each) const {
         std::string const at = (path.empty() ? "" : path + ".") + name;
         if (!object.is_object() || !object.contains(name) || !object.at(name).is_array())
@@ -95,21 +98,22 @@ class Squad {
         for (std::size_t i = 0; i < object.at(name).size(); ++i)
             each(object.at(name)[i], fmt::format("{}[{}]", at, i));
     }
-    std::string text(Json const& object, std::string const& name, std::string const& path) const {
+    std::string text(OrderedJson const& object, std::string const& name,
+                     std::string const& path) const {
         if (!object.is_object() || !object.contains(name) || !object.at(name).is_string())
             refuse(path + "." + name, "missing, or not a text; legal: a text");
         return object.at(name).get<std::string>();
     }
-    void add(Json const& question, std::string const& context, std::string const& path) {
+    void add(OrderedJson const& question, std::string const& context, std::string const& path) {
         Row row{.text = text(question, "question", path), .pair = context, .file = &file_};
         row.line = ++number_;
         bool const impossible =
-            question.contains("is_impossible") && question.at("is_impossible") == Json(true);
-        Json answers = question.contains("answers") ? question.at("answers") : Json();
-        if (impossible && answers.is_null()) answers = Json::array();
+            question.contains("is_impossible") && question.at("is_impossible") == OrderedJson(true);
+        OrderedJson answers = question.contains("answers") ? question.at("answers") : OrderedJson();
+        if (impossible && answers.is_null()) answers = OrderedJson::array();
         if (impossible && !answers.empty())
             refuse(path, "is_impossible: true, with answers; legal: one of them");
-        row.structured = {question.contains("id") ? question.at("id") : Json(), answers};
+        row.structured = {question.contains("id") ? question.at("id") : OrderedJson(), answers};
         each_(std::move(row));
     }
 
@@ -128,16 +132,16 @@ std::vector<std::size_t> places_of_characters(std::string const& text) {
     return places;
 }
 
-std::vector<Answer> answers_of(Json const& value, std::string const& context, Row const& row,
+std::vector<Answer> answers_of(OrderedJson const& value, std::string const& context, Row const& row,
                                std::string const& name) {
     auto const places = places_of_characters(context);
     std::vector<Answer> answers;
-    auto const add = [&](Json const& text, Json const& start) {
+    auto const add = [&](OrderedJson const& text, OrderedJson const& start) {
         if (!text.is_string() || !data::JsonKind<std::int64_t>::holds(start))
             refuse_answers(value, row, name);
         answers.push_back(placed(text, start, context, places, row, name));
     };
-    auto const add_object = [&](Json const& one) {
+    auto const add_object = [&](OrderedJson const& one) {
         if (!one.is_object() || !one.contains("text") || !one.contains("answer_start"))
             refuse_answers(value, row, name);
         auto const &text = one.at("text"), &start = one.at("answer_start");

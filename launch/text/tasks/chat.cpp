@@ -22,7 +22,7 @@ namespace trireme::launch::text {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::size_t kShownTokens = 400;
 
@@ -103,8 +103,8 @@ class ToTurns : public RowConverter {
         return tokens;
     }
 
-    Json row_of(Waiting const& waiting) const {
-        Json row = Json::object();
+    OrderedJson row_of(Waiting const& waiting) const {
+        OrderedJson row = OrderedJson::object();
         auto const names = chat_columns(o_);
         for (std::size_t i = 0; i < names.size(); ++i) row[kKeys[i]] = waiting.row.structured.at(i);
         bool const other = row["turns"].is_null() && !row["conversations"].is_null();
@@ -195,8 +195,8 @@ class ToTurns : public RowConverter {
         cluster::write_file(o_.output + "/chat_template.jinja", text);
         for (std::string const name : {"/tokenizer_config.json", "/chat_template.json"}) {
             if (!cluster::is_there(o_.tokenizer + name)) continue;
-            auto json = data::parse_json<Json>(o_.tokenizer + name,
-                                               cluster::read_file(o_.tokenizer + name));
+            auto json = data::parse_json<OrderedJson>(o_.tokenizer + name,
+                                                      cluster::read_file(o_.tokenizer + name));
             if (json.is_object()) json.erase("chat_template");
             cluster::write_file(o_.output + name, json.dump(2) + "\n");
         }

@@ -15,7 +15,7 @@
 namespace trireme::framework::evaluation {
 namespace {
 
-nlohmann::json golden(std::string const& file) {
+nlohmann::json golden_file(std::string const& file) {
     return nlohmann::json::parse(cluster::read_file(TRIREME_GOLDEN "/" + file));
 }
 
@@ -39,7 +39,7 @@ Outcome outcome_of(nlohmann::json const& row) {
 
 TEST(Entities, HaveTheScoresOfSeqeval) {
     int rows = 0;
-    for (auto const& row : golden("entities.json")) {
+    for (auto const& row : golden_file("entities.json")) {
         Metrics const found = summarize(outcome_of(row));
         for (char const* name : {"accuracy", "precision", "recall", "f1", "macro_f1", "strict_f1"})
             EXPECT_NEAR(found.value(name), row.at(name).get<double>(), 1e-12) << name << row;
@@ -56,7 +56,7 @@ TEST(Entities, HaveTheScoresOfSeqeval) {
 
 TEST(Answers, HaveTheScoresOfSquad) {
     int rows = 0;
-    for (auto const& row : golden("answers.json")) {
+    for (auto const& row : golden_file("answers.json")) {
         auto const score = score_of_answer(row.at("given").get<std::string>(), row.at("answers"));
         EXPECT_EQ(nlohmann::json(words_of_answer(row.at("given").get<std::string>())),
                   row.at("words"))

@@ -92,11 +92,11 @@ double weigh(nlohmann::json const& of_samples, data::MicroBatch& batch) {
 }
 
 /// One forward and backward pass over all samples of a file of tokens in one micro-batch.
-struct Computed {
+struct ComputedHead {
     double loss = 0;
     model::Results results;
 
-    Computed(Regressor const& r, nlohmann::json const& json, parallel::ParameterStore& store) {
+    ComputedHead(Regressor const& r, nlohmann::json const& json, parallel::ParameterStore& store) {
         nlohmann::json const file{{"input_ids", json.at("ids")}, {"labels", json.at("labels")}};
         auto const set =
             verify::make_dataset(verify::to_token_file("expected.json", file), r.model);
@@ -123,7 +123,7 @@ struct Computed {
     }
 };
 
-void expect_values_of_transformers(Case const& head) {
+void expect_head_of_transformers(Case const& head) {
     SCOPED_TRACE(head.folder);
     Regressor const r(head);
     auto const expected = r.expected();
@@ -133,7 +133,7 @@ void expect_values_of_transformers(Case const& head) {
                         .notes()
                         .empty());
         store.refresh_compute();
-        Computed const ours(r, expected, store);
+        ComputedHead const ours(r, expected, store);
         EXPECT_NEAR(ours.loss, expected["loss"].get<double>(), 1e-5);
         auto const header =
             pretrained::read_safetensors_header(golden(head.folder) + "/logits.safetensors");
@@ -166,18 +166,18 @@ void expect_values_of_transformers(Case const& head) {
             }
         if (!r.model.class_weights.empty()) continue; // which transformers' own loss has not
         // transformers' own loss, of samples of one length
-        EXPECT_NEAR(Computed(r, expected["own"], store).loss, expected["own"]["loss"].get<double>(),
-                    1e-5);
+        EXPECT_NEAR(ComputedHead(r, expected["own"], store).loss,
+                    expected["own"]["loss"].get<double>(), 1e-5);
     }
 }
 
 TEST(Heads, LossOutputsAndGradientsEqualTransformers) {
-    for (auto const& head : kCases) expect_values_of_transformers(head);
+    for (auto const& head : kCases) expect_head_of_transformers(head);
 }
 
 TEST(Heads, SoDoThoseOfAGpusOperations) {
     test::ComposedPath const path;
-    for (auto const& head : kCases) expect_values_of_transformers(head);
+    for (auto const& head : kCases) expect_head_of_transformers(head);
 }
 
 /// Without its weights a class counts as any other, and evaluation never has them.
@@ -186,9 +186,9 @@ TEST(Heads, WeightsOfClassesCountInTrainingAlone) {
     parallel::ParameterStore store(model::parameter_specs(r.model), {.compute = at::kDouble});
     pretrained::load_weights(r.config.model, r.config.seed, r.model, store);
     store.refresh_compute();
-    auto const weighted = Computed(r, r.expected(), store).results.samples;
+    auto const weighted = ComputedHead(r, r.expected(), store).results.samples;
     auto const weights = std::exchange(r.model.class_weights, {});
-    auto const plain = Computed(r, r.expected(), store).results.samples;
+    auto const plain = ComputedHead(r, r.expected(), store).results.samples;
     for (std::size_t i = 0; i < plain.size(); ++i)
         EXPECT_NEAR(weighted[i].loss,
                     plain[i].loss * weights.at(static_cast<std::size_t>(plain[i].label)), 1e-12);
@@ -206,7 +206,7 @@ TEST(Regression, ANumberThatIsMissingIsNotLearnt) {
         store.refresh_compute();
         auto some = expected;
         some["labels"][1][0] = nullptr;
-        Computed const ours(r, some, store);
+        ComputedHead const ours(r, some, store);
         double sum = 0;
         for (std::size_t i = 0; i < 8; ++i)
             if (i != 2) {
