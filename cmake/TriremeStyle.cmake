@@ -6,6 +6,30 @@ add_test(NAME layers COMMAND "${TRIREME_VENV}/bin/python3" "${CMAKE_SOURCE_DIR}/
 # Functions, files and lines have budgets.
 add_test(NAME budgets COMMAND "${TRIREME_VENV}/bin/python3" "${CMAKE_SOURCE_DIR}/cmake/check_budgets.py" "${CMAKE_SOURCE_DIR}")
 
+# Names in anonymous namespaces are one file's in each target, or its files could not be compiled together.
+function(trireme_sources_below folder out)
+  set(lines "")
+  get_property(targets DIRECTORY "${folder}" PROPERTY BUILDSYSTEM_TARGETS)
+  foreach(target IN LISTS targets)
+    get_target_property(source_folder ${target} SOURCE_DIR)
+    get_target_property(sources ${target} SOURCES)
+    get_target_property(left_out ${target} EXCLUDE_FROM_ALL)
+    if(sources AND NOT left_out)
+      list(TRANSFORM sources PREPEND "${source_folder}/" REGEX "^[^/]")
+      string(APPEND lines "${target};${sources}\n")
+    endif()
+  endforeach()
+  get_property(folders DIRECTORY "${folder}" PROPERTY SUBDIRECTORIES)
+  foreach(below IN LISTS folders)
+    trireme_sources_below("${below}" lines_below)
+    string(APPEND lines "${lines_below}")
+  endforeach()
+  set(${out} "${lines}" PARENT_SCOPE)
+endfunction()
+trireme_sources_below("${CMAKE_SOURCE_DIR}" lines)
+file(GENERATE OUTPUT "${CMAKE_BINARY_DIR}/sources_of_targets.txt" CONTENT "${lines}")
+add_test(NAME names COMMAND "${TRIREME_VENV}/bin/python3" "${CMAKE_SOURCE_DIR}/cmake/check_names.py" "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/sources_of_targets.txt")
+
 # .clang-format is the law of layout.
 find_program(CLANG_FORMAT clang-format)
 if(CLANG_FORMAT)
