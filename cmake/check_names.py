@@ -12,7 +12,8 @@ import re
 import sys
 
 END = re.compile(r"^\} // namespace.*$", re.M)
-NOT_CODE = re.compile(r'R"(\w*)\(.*?\)\1"|//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.){1,4}\'|^#(?:[^\n]*\\\n)*[^\n]*', re.S | re.M)
+NOT_CODE = re.compile(r'R"(\w*)\(.*?\)\1"|//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.){1,4}\''
+                      r"|^#(?:[^\n]*\\\n)*[^\n]*", re.S | re.M)
 TEST = re.compile(r"(?:TEST|TEST_F|TEST_P|TYPED_TEST|INSTANTIATE_TEST_SUITE_P)\(\s*(\w+),\s*(\w+)")
 ALIAS = re.compile(r"(?:using|namespace)\s+(\w+)\s*=\s*([^;]*);")
 TYPE = re.compile(r"(?:struct|class|union|enum class|enum)\s+(?:alignas\([^)]*\)\s*)?(\w+)\s*(?:final\b\s*)?[:{;]")
@@ -96,7 +97,8 @@ def self_test():
         return f"namespace {{\n\n{code}\n\n}} // namespace"
 
     one = hidden("int f(int x) {\n    return x;\n}")
-    assert found("#include <a>\n" + one, one) and found(one, one) and found(one, "static int f();") and not found(one, hidden("int g() {\n    return f(1);\n}"))
+    assert found("#include <a>\n" + one, one) and found(one, one) and found(one, "static int f();")
+    assert not found(one, hidden("int g() {\n    return f(1);\n}"))
     assert not found(one, "int f(int x) {\n    return x;\n}") and not found(one, "namespace b {\n" + one + "\n} // namespace b")
     assert not found(one, hidden("// int f(int x)\nint A::f(int x) {}")) and not found(one, hidden('auto a = R"(\nint f()\n)";'))
     assert found(hidden("template <typename T>\nrequires B<T, int>\nINLINE T f(T x) {\n}"), one)
