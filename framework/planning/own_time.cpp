@@ -33,13 +33,13 @@ PipelineKind kind_of(parallelize::ParallelSection const& section) {
     return PipelineKind::one_f_one_b;
 }
 
-Recompute recompute_of(parallelize::Recompute recompute) {
+planning::Recompute recompute_of(parallelize::Recompute recompute) {
     switch (recompute) {
-    case parallelize::Recompute::full: return Recompute::full;
-    case parallelize::Recompute::selective: return Recompute::selective;
+    case parallelize::Recompute::full: return planning::Recompute::full;
+    case parallelize::Recompute::selective: return planning::Recompute::selective;
     case parallelize::Recompute::none: break;
     }
-    return Recompute::none;
+    return planning::Recompute::none;
 }
 
 std::vector<std::int64_t> parts_of(OwnLayout const& l) {
