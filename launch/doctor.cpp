@@ -177,7 +177,7 @@ Findings examine(Request r, Mpi const& mpi, std::vector<RankFacts> const& ranks,
     add(judge_job(ranks));
     add({judge_gpu()});
     if (!r.config.empty()) {
-        PlannedRun const planned = plan(r.config, r.set, world);
+        ExaminedRun const planned = plan(r.config, r.set, world);
         if (r.run.empty()) r.run = planned.folder;
         if (r.data.empty()) r.data = planned.data;
         add({planned.room});

@@ -62,13 +62,13 @@ void measure_clock(cluster::Communicator& world, RankFacts& facts);
 Findings judge_job(std::vector<RankFacts> const& ranks);
 
 /// Folders of a run, as its configuration names them, and whether its checkpoints have room.
-struct PlannedRun {
+struct ExaminedRun {
     std::string folder, data;
     Finding room; ///< meaningful on rank 0
 };
 /// Made by the code that trains, which this library does not know. Collective. Throws InputError
 /// for a configuration that cannot be read.
-using Planner = std::function<PlannedRun(
+using Planner = std::function<ExaminedRun(
     std::string const& file, std::vector<std::string> const& set, cluster::Communicator&)>;
 int doctor(std::vector<std::string> const& arguments, Planner const& plan);
 

@@ -187,10 +187,10 @@ void say_notes(framework::config::Config const& config) {
 
 namespace {
 
-PlannedRun plan_for_doctor(std::string const& file, std::vector<std::string> const& set,
-                           cluster::Communicator& world) {
+ExaminedRun plan_for_doctor(std::string const& file, std::vector<std::string> const& set,
+                            cluster::Communicator& world) {
     framework::config::Config const config = read_shared_config(file, set, world).config;
-    PlannedRun run{.folder = config.run, .data = config.data.path};
+    ExaminedRun run{.folder = config.run, .data = config.data.path};
     if (world.rank() == 0) say_notes(config);
     if (world.rank() == 0) try {
             framework::run::DiskRoom const room =
