@@ -16,7 +16,7 @@ NOT_CODE = re.compile(r'R"(\w*)\(.*?\)\1"|//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"
                       r"|^#(?:[^\n]*\\\n)*[^\n]*", re.S | re.M)
 TEST = re.compile(r"(?:TEST|TEST_F|TEST_P|TYPED_TEST|INSTANTIATE_TEST_SUITE_P)\(\s*(\w+),\s*(\w+)")
 ALIAS = re.compile(r"(?:using|namespace)\s+(\w+)\s*=\s*([^;]*);")
-TYPE = re.compile(r"(?:struct|class|union|enum class|enum)\s+(?:alignas\([^)]*\)\s*)?(\w+)\s*(?:final\b\s*)?[:{;]")
+TYPE = re.compile(r"(?:struct|class|union|enum class|enum)\s+(?:alignas\([^)]*\)\s*)?(\w+)\s*(?:final\b\s*)?(?:[{;]|:(?!:))")
 INTERNAL = re.compile(r"(?:template\s*<[^(]*>\s*)?(?:static|constexpr)\b")
 ANGLES = re.compile(r"<[^<>;{}]*>")
 
@@ -105,6 +105,7 @@ def self_test():
     assert found(hidden("std::map<int, std::function<void(int)>> f;"), one)
     assert found(hidden("int f;"), hidden("int e = max(1, 2), f = 2;")) and not found(hidden("int f;"), hidden("int e = g(1, f);"))
     assert found(hidden("struct F {\n    int x;\n};"), hidden("class F final : public G {\n};"))
+    assert not found(hidden("struct F::G {\n};"), hidden("struct F::H {\n};"))
     assert found(hidden("using F = int;"), hidden("using F = long;")) and not found(hidden("using F = int;"), hidden("using F = int;"))
     assert found("namespace f = g;", "namespace f = h;") and found("constexpr int f = 1;", hidden("int f[] = {1};"))
     assert found("TEST(A, B) {\n}", "TEST(A, B) {\n}") and not found("TEST(A, B) {\n}", "TEST(A, C) {\n}")
