@@ -117,8 +117,8 @@ def main(root, listed):
     targets = [line.split(";") for line in pathlib.Path(listed).read_text(encoding="utf-8").splitlines()]
     root, bad, count = pathlib.Path(root), [], 0
     for target, *sources in targets:
-        files = [pathlib.Path(source) for source in sources]
-        texts = {str(f.relative_to(root)): f.read_text(encoding="utf-8") for f in files if f.is_relative_to(root) and f.suffix == ".cpp"}
+        files = [f for f in map(pathlib.Path, sources) if f.suffix == ".cpp" and f.is_relative_to(root) and f.is_file()]
+        texts = {str(f.relative_to(root)): f.read_text(encoding="utf-8") for f in files}
         count += len(texts)
         bad += faults(target, texts)
     assert count > 100, f"{listed}: too few sources: does CMake still write it?"
