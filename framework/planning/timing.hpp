@@ -7,6 +7,7 @@
 
 #include "cluster/communicator.hpp"
 #include "framework/planning/launch.hpp"
+#include "framework/run/median.hpp"
 
 namespace trireme::framework::planning {
 
@@ -14,12 +15,7 @@ inline double seconds_between(Clock::time_point from, Clock::time_point to) {
     return std::chrono::duration<double>(to - from).count();
 }
 
-/// The upper one of two in the middle.
-inline double median(std::vector<double> values) {
-    auto const middle = values.begin() + std::ssize(values) / 2;
-    std::ranges::nth_element(values, middle);
-    return *middle;
-}
+using run::median;
 
 /// Means over the ranks, of values that each has as many of.
 inline void average(std::vector<double>& values, cluster::Communicator& world) {
