@@ -27,6 +27,10 @@ if(CMAKE_UNITY_BUILD)
   # Files compiled together see each other's names, of which GCC warns; a build file by file has these warnings.
   target_compile_options(trireme_options INTERFACE -Wno-shadow -Wno-subobject-linkage)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC looks for garbage whenever it has 128 MB, and walks through the half gigabyte of a precompiled header each time.
+  target_compile_options(trireme_options INTERFACE --param=ggc-min-heapsize=1000000)
+endif()
 if(TRIREME_WERROR)
   target_compile_options(trireme_options INTERFACE -Werror)
 endif()

@@ -31,12 +31,16 @@ if(NOT EXISTS "${TRIREME_TORCH_ROOT}/lib/libtorch_cpu.so")
 endif()
 add_library(trireme_torch INTERFACE)
 add_library(trireme::torch ALIAS trireme_torch)
-target_include_directories(trireme_torch SYSTEM INTERFACE
+# The wheel brings headers of an fmt of its own version and no library of it. They would hide the compiled fmt, and cost each
+# source six seconds: a folder with nothing but that one's headers comes before them.
+get_target_property(TRIREME_FMT_INCLUDES fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+find_path(TRIREME_FMT_INCLUDE fmt/format.h HINTS ${TRIREME_FMT_INCLUDES} REQUIRED)
+file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/fmt")
+file(CREATE_LINK "${TRIREME_FMT_INCLUDE}/fmt" "${CMAKE_BINARY_DIR}/fmt/fmt" SYMBOLIC)
+target_include_directories(trireme_torch SYSTEM INTERFACE "${CMAKE_BINARY_DIR}/fmt"
   "${TRIREME_TORCH_ROOT}/include" "${TRIREME_TORCH_ROOT}/include/torch/csrc/api/include")
 target_link_libraries(trireme_torch INTERFACE
   "${TRIREME_TORCH_ROOT}/lib/libtorch_cpu.so" "${TRIREME_TORCH_ROOT}/lib/libc10.so")
-# The wheel brings headers of an fmt of its own version, in front on the include path, and no library of it.
-target_compile_definitions(trireme_torch INTERFACE FMT_HEADER_ONLY=1)
 target_link_options(trireme_torch INTERFACE "-Wl,-rpath,${TRIREME_TORCH_ROOT}/lib"
   "-Wl,--allow-shlib-undefined")
 # trireme_precompiled(NAME header...): an object library whose precompiled header others take with REUSE_FROM.
@@ -49,5 +53,11 @@ function(trireme_precompiled name)
   target_link_libraries(${name} PRIVATE trireme::options)
   target_precompile_headers(${name} PRIVATE ${ARGN})
 endfunction()
-trireme_precompiled(trireme_torch_pch <ATen/ATen.h> <torch/csrc/autograd/custom_function.h> <torch/csrc/autograd/autograd.h>)
-target_link_libraries(trireme_torch_pch PRIVATE trireme::torch)
+set(TRIREME_PLAIN_HEADERS <fmt/format.h> <nlohmann/json.hpp> <algorithm> <array> <chrono> <cmath> <filesystem> <fstream>
+  <functional> <map> <random> <set> <sstream> <thread>)
+trireme_precompiled(trireme_pch ${TRIREME_PLAIN_HEADERS})
+# Each source instantiates what the inline functions of a precompiled header call, whether it uses them or not: seconds for
+# headers of torch. Those of autograd, which few sources need, would double it.
+trireme_precompiled(trireme_torch_pch <ATen/ATen.h> ${TRIREME_PLAIN_HEADERS})
+target_link_libraries(trireme_pch PRIVATE nlohmann_json::nlohmann_json)
+target_link_libraries(trireme_torch_pch PRIVATE trireme::torch nlohmann_json::nlohmann_json)

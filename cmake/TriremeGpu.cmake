@@ -60,6 +60,6 @@ set_target_properties(trireme_device_kernels PROPERTIES LINKER_LANGUAGE CXX)
 target_link_libraries(trireme_device_kernels PUBLIC "${CUDART}")
 
 # Links every device symbol we use into one program, and starts without a driver.
-trireme_add_test_executable(device_link FALSE ${CMAKE_SOURCE_DIR}/tests/cluster/device_link.cpp)
+trireme_add_test_executable(device_link FALSE optimised ${CMAKE_SOURCE_DIR}/tests/cluster/device_link.cpp)
 target_link_libraries(device_link PRIVATE trireme::nccl trireme::device_kernels)
 add_test(NAME device_link COMMAND device_link)

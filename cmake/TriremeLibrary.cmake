@@ -2,25 +2,46 @@
 # trireme_test(NAME [TORCH] [OPTIMISED] SOURCES ... LIBS ... [LABELS long] [TIMEOUT s]): a GoogleTest in one process.
 # trireme_mpi_test(NAME RANKS 1 2 4 [TORCH] SOURCES ... LIBS ... [LABELS ..] [TIMEOUT s]): one ctest per rank count.
 # TORCH puts the shared precompiled ATen header in front: a file that includes torch costs 18 s without it. Sources of a
-# test without torch share a precompiled header with GoogleTest in it and are not optimised, which halves their time and
-# more. What they test has the flags of the product all the same, but for functions that both instantiate from templates,
-# where the linker keeps the test's: OPTIMISED is for tests that compute for seconds in their own process.
+# test share precompiled headers with GoogleTest in them and are not optimised, which halves their time and more. What they
+# test has the flags of the product all the same, but for functions that both instantiate from templates, where the linker
+# keeps the test's: OPTIMISED is for tests that compute for seconds in their own process.
 include(GoogleTest)
 set_property(GLOBAL PROPERTY TRIREME_TORCH_FILES 0)
 # More ranks than cores: one thread each, and idle ranks give their core away. mpirun is quiet, and waits no longer than
 # by default before it kills, whatever launch/environment set: a test of what it does then sets its own time.
 set(TRIREME_TEST_ENVIRONMENT "OMP_NUM_THREADS=1;OMPI_MCA_mpi_yield_when_idle=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_MCA_orte_execute_quiet=1;OMPI_MCA_odls_base_sigkill_timeout=1;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
 
-trireme_precompiled(trireme_test_pch <gtest/gtest.h> <fmt/format.h> <nlohmann/json.hpp> <algorithm> <array> <chrono> <cmath>
-  <filesystem> <fstream> <functional> <map> <random> <set> <sstream> <thread>)
-target_link_libraries(trireme_test_pch PRIVATE GTest::gtest nlohmann_json::nlohmann_json)
-target_compile_options(trireme_test_pch PRIVATE -O0)
+trireme_precompiled(trireme_test_pch <gtest/gtest.h> ${TRIREME_PLAIN_HEADERS})
+trireme_precompiled(trireme_torch_test_pch <gtest/gtest.h> <ATen/ATen.h> ${TRIREME_PLAIN_HEADERS})
+target_link_libraries(trireme_torch_test_pch PRIVATE trireme::torch)
+foreach(pch trireme_test_pch trireme_torch_test_pch)
+  target_link_libraries(${pch} PRIVATE GTest::gtest nlohmann_json::nlohmann_json)
+  target_compile_options(${pch} PRIVATE -O0)
+endforeach()
 
-function(trireme_target name torch)
+# Links what every target of ours needs. `kind` is `product`, `test` (not optimised) or `optimised` (a test that is).
+function(trireme_target name torch kind)
   target_link_libraries(${name} PRIVATE trireme::options)
-  if(torch)
+  if(kind STREQUAL "test")
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
+  if(NOT torch)
+    if(kind STREQUAL "test")
+      target_precompile_headers(${name} REUSE_FROM trireme_test_pch)
+    elseif(kind STREQUAL "product" AND CMAKE_UNITY_BUILD) # file by file, each says that it includes what it needs
+      target_precompile_headers(${name} REUSE_FROM trireme_pch)
+      if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+        # False alarms inside std::string, which come with the precompiled header alone.
+        target_compile_options(${name} PRIVATE -Wno-stringop-overflow -Wno-stringop-overread -Wno-array-bounds)
+      endif()
+    endif()
+  else()
     target_link_libraries(${name} PRIVATE trireme::torch) # who includes its headers says TORCH too
-    target_precompile_headers(${name} REUSE_FROM trireme_torch_pch)
+    if(kind STREQUAL "test")
+      target_precompile_headers(${name} REUSE_FROM trireme_torch_test_pch)
+    else()
+      target_precompile_headers(${name} REUSE_FROM trireme_torch_pch)
+    endif()
     get_target_property(sources ${name} SOURCES)
     list(LENGTH sources n)
     get_property(total GLOBAL PROPERTY TRIREME_TORCH_FILES)
@@ -35,26 +56,22 @@ function(trireme_library name)
   add_library(trireme::${name} ALIAS trireme_${name})
   target_include_directories(trireme_${name} PUBLIC "${CMAKE_SOURCE_DIR}")
   target_link_libraries(trireme_${name} PUBLIC ${A_LIBS})
-  trireme_target(trireme_${name} "${A_TORCH}")
+  trireme_target(trireme_${name} "${A_TORCH}" product)
 endfunction()
 
-function(trireme_add_test_executable name torch)
+function(trireme_add_test_executable name torch kind)
   add_executable(${name} ${ARGN})
-  trireme_target(${name} "${torch}")
+  trireme_target(${name} "${torch}" ${kind})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/bin")
-endfunction()
-
-function(trireme_quickly_compiled name)
-  target_compile_options(${name} PRIVATE -O0)
-  target_precompile_headers(${name} REUSE_FROM trireme_test_pch)
 endfunction()
 
 function(trireme_test name)
   cmake_parse_arguments(A "TORCH;OPTIMISED" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
-  trireme_add_test_executable(${name} "${A_TORCH}" ${A_SOURCES})
-  if(NOT A_TORCH AND NOT A_OPTIMISED)
-    trireme_quickly_compiled(${name})
+  set(kind test)
+  if(A_OPTIMISED)
+    set(kind optimised)
   endif()
+  trireme_add_test_executable(${name} "${A_TORCH}" ${kind} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE ${A_LIBS} GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name})
   if(NOT A_TIMEOUT)
@@ -65,10 +82,7 @@ endfunction()
 
 function(trireme_mpi_test name)
   cmake_parse_arguments(A "TORCH" "TIMEOUT" "RANKS;SOURCES;LIBS;LABELS" ${ARGN})
-  trireme_add_test_executable(${name} "${A_TORCH}" ${A_SOURCES})
-  if(NOT A_TORCH)
-    trireme_quickly_compiled(${name})
-  endif()
+  trireme_add_test_executable(${name} "${A_TORCH}" test ${A_SOURCES})
   target_link_libraries(${name} PRIVATE ${A_LIBS} trireme::test_support)
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 1200)

@@ -177,7 +177,7 @@ std::int64_t Sample::trained(TaskSchema const& task) const {
 
 namespace {
 
-void count(std::vector<Sample> const& samples, ShardInfo& info) {
+void add_counts(std::vector<Sample> const& samples, ShardInfo& info) {
     for (auto const& s : samples) {
         auto const length = static_cast<std::int64_t>(s.tokens.size());
         info.tokens += length;
@@ -219,7 +219,7 @@ ShardInfo write_shard(std::string const& directory, std::string const& file,
                       std::vector<Sample> const& samples, ShardAbout const& about) {
     std::string const path = directory + "/" + file, staging = path + ".partial";
     ShardInfo info{.file = file, .samples = static_cast<std::int64_t>(samples.size())};
-    count(samples, info);
+    add_counts(samples, info);
     info.columns = write_columns(staging, path, samples, about);
     info.xxh3 = cluster::xxh3_of_file(staging);
     info.bytes = static_cast<std::int64_t>(std::filesystem::file_size(staging));

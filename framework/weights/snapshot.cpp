@@ -1,5 +1,7 @@
 #include "framework/weights/snapshot.hpp"
 
+#include <ATen/core/grad_mode.h>
+
 namespace trireme::framework::weights {
 
 at::Tensor const& flat_of(parallel::Unit const& unit, std::string_view kind) {

@@ -2,6 +2,7 @@
 //
 // Tests that no two dropout masks are alike: none of two seeds, steps, samples, layers or places,
 // wherever a sample lies.
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,6 @@
 // Every family against values of transformers (tests/golden/make_golden.py), and packed against
 // unpacked.
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include <map>
