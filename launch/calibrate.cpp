@@ -46,7 +46,7 @@ po::options_description calibrate_options(CalibrateRequest& r) {
         "  mpirun -n 2 trireme calibrate --output machine.yaml\n"
         "  trireme calibrate --output machine.yaml --quick --force\n\n"
         "Start as many ranks on each node as runs will have: they share its memory, and so do "
-        "their times. It\ntakes about a minute.\n\nOptions");
+        "their times. It\ntakes some minutes.\n\nOptions");
     // clang-format off
     options.add_options()
         ("output", po::value(&r.output)->required()->value_name("FILE"), "the machine's file")
