@@ -31,7 +31,6 @@ WIDE = {
         "attention_backward", "backward_one", "backward_task", "forward_one", "forward_task")},
     "framework/kernels/cross_entropy.cpp": {"cross_entropy": KERNEL},
     "framework/kernels/decode_attention.cpp": {"attend": KERNEL},
-    "framework/kernels/matmul_tile.hpp": {name: KERNEL for name in ("product", "product_columns", "product_tile")},
     "framework/kernels/norm.cpp": {name: KERNEL for name in (
         "backward_row", "rms_norm_backward", "rms_norm_forward", "row_backward")},
     "framework/kernels/random.cpp": {"dropout_rows": KERNEL},

@@ -13,11 +13,6 @@ namespace trireme::framework::kernels {
 
 namespace {
 
-template <typename T>
-std::int64_t padded(std::int64_t n) {
-    return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
-}
-
 /// Working memory of one thread, for one (sample, kv head) at a time.
 template <typename T>
 struct Workspace {
@@ -143,8 +138,8 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
             std::int64_t const rows = std::min(most, t.n - first);
             Band const band = band_of<T>(p, first, rows, t.n);
             T const* const queries = q + (t.token + first) * t.q_stride + head * t.size;
-            product(rows, band.width, t.size, Strided<T>{queries, t.q_stride, 1}, keys_t + band.low,
-                    np, scores, np, false);
+            product<T>(rows, band.width,
+                       {t.size, {queries, t.q_stride, 1}, {keys_t + band.low, np}, {scores, np}});
             for (std::int64_t r = 0; r < rows; ++r) {
                 T* const s = scores + r * np;
                 Range const keys = seen(p, first + r, t.n);
@@ -157,8 +152,9 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
                     for (std::int64_t j = 0; j < band.count; ++j) s[j] *= factors[j];
                 }
             }
-            product(rows, t.width, band.count, Strided<T>{scores, np, 1},
-                    values + band.low * t.width, t.width, tile_out, t.width, false);
+            T const* const seen_values = values + band.low * t.width;
+            product<T>(rows, t.width,
+                       {band.count, {scores, np, 1}, {seen_values, t.width}, {tile_out, t.width}});
             unpack(tile_out, t.width, rows, t.size, t.q_stride,
                    out + (t.token + first) * t.q_stride + head * t.size);
         }
@@ -223,10 +219,10 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
             std::int64_t const at = (t.token + first) * t.q_stride + head * t.size;
             pack(q + at, t.q_stride, rows, t.size, t.width, tile_q);
             pack(dout + at, t.q_stride, rows, t.size, t.width, tile_d);
-            product(rows, band.width, t.size, Strided<T>{tile_q, t.width, 1}, keys_t + band.low, np,
-                    probs, np, false);
-            product(rows, band.width, t.size, Strided<T>{tile_d, t.width, 1}, values_t + band.low,
-                    np, grads, np, false);
+            product<T>(rows, band.width,
+                       {t.size, {tile_q, t.width, 1}, {keys_t + band.low, np}, {probs, np}});
+            product<T>(rows, band.width,
+                       {t.size, {tile_d, t.width, 1}, {values_t + band.low, np}, {grads, np}});
             for (std::int64_t r = 0; r < rows; ++r) {
                 T* const s = probs + r * np;
                 T* const d = grads + r * np;
@@ -237,12 +233,14 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
                                 {lse[(t.token + query) * p.heads + head], delta, scores_of<T>(p)});
             }
             std::int64_t const at_band = band.low * t.width;
-            product(band.count, t.width, rows, Strided<T>{probs, 1, np}, tile_d, t.width,
-                    value_grads + at_band, t.width, true);
-            product(band.count, t.width, rows, Strided<T>{grads, 1, np}, tile_q, t.width,
-                    key_grads + at_band, t.width, true);
-            product(rows, t.width, band.count, Strided<T>{grads, np, 1}, keys + at_band, t.width,
-                    tile_dq, t.width, false);
+            product<T>(
+                band.count, t.width,
+                {rows, {probs, 1, np}, {tile_d, t.width}, {value_grads + at_band, t.width}, true});
+            product<T>(
+                band.count, t.width,
+                {rows, {grads, 1, np}, {tile_q, t.width}, {key_grads + at_band, t.width}, true});
+            product<T>(rows, t.width,
+                       {band.count, {grads, np, 1}, {keys + at_band, t.width}, {tile_dq, t.width}});
             unpack(tile_dq, t.width, rows, t.size, t.q_stride, dq + at);
         }
     }

@@ -1,71 +1,52 @@
-// A small matrix product in registers for matrices that live in the cache: C[M, N] (+)= A[M, K]
-// B[K, N]. A is read by any strides, so it may be a transpose; N is a multiple of one vector and B
+// A small matrix product for matrices that live in the cache: C[M, N] (+)= A[M, K] B[K, N]. A is
+// read by any strides, so it may be a transpose; N is a multiple of one vector of 64 bytes, and B
 // and C are padded to it.
 #pragma once
-#include <algorithm>
-
-#include "framework/kernels/simd.hpp"
+#include <cstdint>
+#include <span>
 
 namespace trireme::framework::kernels {
 
+/// Element (i, k) is data[i row + k column].
 template <typename T>
 struct Strided {
     T const* data;
     std::int64_t row, column;
 };
 
-template <typename T, int M, int N> // M rows, N vectors of columns
-TRIREME_INLINE void product_tile(std::int64_t depth, Strided<T> a, T const* b, std::int64_t ldb,
-                                 T* c, std::int64_t ldc, bool add) {
-    Vector<T> sum[M][N];
-#pragma GCC unroll 8
-    for (int i = 0; i < M; ++i)
-#pragma GCC unroll 4
-        for (int j = 0; j < N; ++j) {
-            if (add)
-                load(sum[i][j], c + i * ldc + j * kLanes<T>);
-            else
-                sum[i][j] = Vector<T>{};
-        }
-    for (std::int64_t k = 0; k < depth; ++k) {
-        Vector<T> right[N];
-#pragma GCC unroll 4
-        for (int j = 0; j < N; ++j) load(right[j], b + k * ldb + j * kLanes<T>);
-#pragma GCC unroll 8
-        for (int i = 0; i < M; ++i) {
-            T const left = a.data[i * a.row + k * a.column];
-#pragma GCC unroll 4
-            for (int j = 0; j < N; ++j) sum[i][j] += left * right[j];
-        }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < M; ++i)
-#pragma GCC unroll 4
-        for (int j = 0; j < N; ++j) store(c + i * ldc + j * kLanes<T>, sum[i][j]);
-}
-
-template <typename T, int N>
-TRIREME_INLINE void product_columns(std::int64_t rows, std::int64_t depth, Strided<T> a, T const* b,
-                                    std::int64_t ldb, T* c, std::int64_t ldc, bool add) {
-    std::int64_t i = 0;
-    for (; i + 8 <= rows; i += 8)
-        product_tile<T, 8, N>(depth, {a.data + i * a.row, a.row, a.column}, b, ldb, c + i * ldc,
-                              ldc, add);
-    for (; i < rows; ++i)
-        product_tile<T, 1, N>(depth, {a.data + i * a.row, a.row, a.column}, b, ldb, c + i * ldc,
-                              ldc, add);
-}
-
-/// Each element of C is one chain of additions over k in order, in whichever tile it lies.
+/// Rows of whole vectors, `row` elements apart.
 template <typename T>
-TRIREME_INLINE void product(std::int64_t rows, std::int64_t columns, std::int64_t depth,
-                            Strided<T> a, T const* b, std::int64_t ldb, T* c, std::int64_t ldc,
-                            bool add) {
-    std::int64_t j = 0;
-    for (; j + 2 * kLanes<T> <= columns; j += 2 * kLanes<T>)
-        product_columns<T, 2>(rows, depth, a, b + j, ldb, c + j, ldc, add);
-    for (; j < columns; j += kLanes<T>)
-        product_columns<T, 1>(rows, depth, a, b + j, ldb, c + j, ldc, add);
-}
+struct Padded {
+    T* data;
+    std::int64_t row;
+};
+
+/// a[M, K], b[K, N], c[M, N]; the caller's.
+template <typename T>
+struct Operands {
+    std::int64_t depth; ///< K
+    Strided<T> a;
+    Padded<T const> b;
+    Padded<T> c;
+    bool add = false; ///< to what is in c, which is overwritten otherwise
+};
+
+/// Computes it in the way that suits the processor best. Each element of C is one chain of
+/// multiply-adds over k in order, in whichever tile it lies, and so the same on all processors that
+/// fuse the two. T: float or double.
+template <typename T>
+void product(std::int64_t rows, std::int64_t columns, Operands<T> const& operands);
+
+/// One way to compute it.
+template <typename T>
+struct ProductKernel {
+    char const* instructions; ///< "x86-64-v3", ...
+    bool fused;               ///< a multiply-add rounds once
+    void (*compute)(std::int64_t rows, std::int64_t columns, Operands<T> const& operands);
+};
+
+/// Those that this processor can run, the one that `product` takes first.
+template <typename T>
+std::span<ProductKernel<T> const> product_kernels();
 
 } // namespace trireme::framework::kernels

@@ -3,9 +3,15 @@
 #include <cstdint>
 #include <cstring>
 
-#include "framework/kernels/matmul_tile.hpp"
+#include "framework/kernels/simd.hpp"
 
 namespace trireme::framework::kernels {
+
+/// Elements of the whole vectors that hold n.
+template <typename T>
+std::int64_t padded(std::int64_t n) {
+    return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+}
 
 /// Rows of one head out of [T, heads size] into [n, padded size], zeros to the right.
 template <typename T>

@@ -1,8 +1,7 @@
-// How kernels of our own are vectorised: GCC's vector extension in fixed-size tiles, one clone of
-// each outer function per instruction set, chosen by the processor at start. Tiles are padded with
-// zeros, so no element sees tail arithmetic.
+// How kernels of our own are vectorised: by the compiler, in one clone of each outer function per
+// instruction set, chosen by the processor at start. Rows are padded with zeros to whole vectors,
+// so no element sees tail arithmetic.
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -20,28 +19,6 @@ namespace trireme::framework::kernels {
 /// Elements of one vector of 64 bytes.
 template <typename T>
 inline constexpr std::int64_t kLanes = 64 / static_cast<std::int64_t>(sizeof(T));
-
-template <typename T>
-struct VectorOf;
-template <>
-struct VectorOf<float> {
-    typedef float type __attribute__((vector_size(64)));
-};
-template <>
-struct VectorOf<double> {
-    typedef double type __attribute__((vector_size(64)));
-};
-template <typename T>
-using Vector = typename VectorOf<T>::type;
-
-template <typename T>
-TRIREME_INLINE void load(Vector<T>& v, T const* from) {
-    std::memcpy(&v, from, sizeof v);
-}
-template <typename T>
-TRIREME_INLINE void store(T* to, Vector<T> const& v) {
-    std::memcpy(to, &v, sizeof v);
-}
 
 /// exp(x) for x <= about 88: Cephes' reduction and polynomial, within 2 ulp; flushes to 0 below
 /// -87.
