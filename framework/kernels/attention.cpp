@@ -1,7 +1,7 @@
 #include "framework/kernels/attention.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "framework/kernels/capped_scores.hpp"
@@ -55,15 +55,9 @@ TRIREME_INLINE Band band_of(AttentionProblem const& p, std::int64_t first, std::
 template <typename T>
 TRIREME_INLINE T softmax_row(T* s, std::int64_t visible, std::int64_t width,
                              Scores<T> const& scores) {
-    T highest = -std::numeric_limits<T>::infinity();
-    if (scores.cap > 0) {
-        for (std::int64_t j = 0; j < visible; ++j) s[j] *= scores.scale;
-        cap_row(s, visible, scores.cap);
-        for (std::int64_t j = 0; j < visible; ++j) highest = s[j] > highest ? s[j] : highest;
-    } else {
-        for (std::int64_t j = 0; j < visible; ++j)
-            s[j] *= scores.scale, highest = s[j] > highest ? s[j] : highest;
-    }
+    for (std::int64_t j = 0; j < visible; ++j) s[j] *= scores.scale;
+    if (scores.cap > 0) cap_row(s, visible, scores.cap);
+    T const highest = largest(s, visible);
     T sums[16] = {};
     std::int64_t j = 0;
     for (; j + 16 <= visible; j += 16)

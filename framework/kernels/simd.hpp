@@ -2,8 +2,10 @@
 // instruction set, chosen by the processor at start. Rows are padded with zeros to whole vectors,
 // so no element sees tail arithmetic.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 /// On the function that holds the loops; everything it calls must be TRIREME_INLINE to be compiled
 /// for the same target.
@@ -40,6 +42,19 @@ TRIREME_INLINE float exp_fast(float x) {
 }
 TRIREME_INLINE double exp_fast(double x) {
     return __builtin_exp(x);
+}
+
+/// Largest of n elements that are no NaN, in 16 running maxima: a single one would wait for itself
+/// at each of them.
+template <typename T>
+TRIREME_INLINE T largest(T const* s, std::int64_t n) {
+    T most[16];
+    for (T& x : most) x = -std::numeric_limits<T>::infinity();
+    std::int64_t j = 0;
+    for (; j + 16 <= n; j += 16)
+        for (int l = 0; l < 16; ++l) most[l] = s[j + l] > most[l] ? s[j + l] : most[l];
+    for (; j < n; ++j) most[0] = s[j] > most[0] ? s[j] : most[0];
+    return *std::max_element(most, most + 16);
 }
 
 } // namespace trireme::framework::kernels
