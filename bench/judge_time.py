@@ -1,5 +1,5 @@
 """Predicted against measured seconds of a step on this machine: `trireme calibrate` and runs take turns, so that the noise of the
-machine meets both. A step's time is taken as a calibration takes a kernel's: the median of repeats, in the fastest of three rounds over all.
+machine meets both. A step's time is the median of its run's.
 
     python3 bench/judge_time.py [--rounds 3] [--ranks 1,2] [--only NAME] [--prefix "taskset -c 0,1"]
 
@@ -22,7 +22,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TRIREME = str(ROOT / "build/bin/trireme")
 LIMIT = 0.08
 STEPS, WARM = 14, 4
-TIMING_ROUNDS = 3  # as calibrate has
 RANKS = {"OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_hwloc_base_binding_policy": "none", "OMPI_ALLOW_RUN_AS_ROOT": "1",
          "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1"}
 
@@ -129,6 +128,7 @@ def measured(work, case, prefix):
 
 def predicted(work, case):
     config = write_run(work, case)
+    shutil.rmtree(work / "run", ignore_errors=True)  # of another case, whose model a plan would be held to
     text = run([], TRIREME, "plan", config, "--machine", work / f"machine-{case.ranks}.yaml", "--nodes", 1, "--top", 0)
     found = re.search(r"as configured.*\n  fits: .*; ([0-9.e+-]+) s a step", text)
     if not found:
@@ -163,13 +163,11 @@ def main():
         for ranks in counts:
             run(prefix, "mpirun", "-n", ranks, TRIREME, "calibrate", "--output", work / f"machine-{ranks}.yaml", "--force",
                 *(["--quick"] if options.quick else []))
-            runs = {case: [] for case in cases if case.ranks == ranks}
-            for case in [*runs] * TIMING_ROUNDS:
-                runs[case].append(measured(work, case, prefix))
-            for case, seconds in runs.items():
-                found[case.name + str(case.ranks)].append((predicted(work, case), min(seconds)))
-                print(f"  {case.ranks} {case.name}: predicted {found[case.name + str(case.ranks)][-1][0]:.4f} s, measured "
-                      f"{', '.join(f'{s:.4f}' for s in seconds)}", file=sys.stderr, flush=True)
+            for case in cases:
+                if case.ranks == ranks:
+                    seconds = measured(work, case, prefix)
+                    found[case.name + str(case.ranks)].append((predicted(work, case), seconds))
+                    print(f"  {case.ranks} {case.name}: {found[case.name + str(case.ranks)][-1]}", file=sys.stderr, flush=True)
     off = {case.name + str(case.ranks): show(case, found[case.name + str(case.ranks)]) for case in cases}
     judged = [off[case.name + str(case.ranks)] for case in cases if case.ranks <= 2]
     if judged:

@@ -75,7 +75,7 @@ planning::KernelPlan kernel_plan(CalibrateRequest const& r) {
     planning::KernelPlan plan{.compute = compute_of(r.compute)};
     if (r.quick) {
         plan.rows = {32, 256}, plan.widths = {64, 512}, plan.most_flops = 1e9, plan.seconds = 0.004;
-        plan.sequences = {32, 128}, plan.head_sizes = {64}, plan.tokens = {128};
+        plan.sequences = {32, 128}, plan.head_sizes = {64}, plan.tokens = {128, 512};
         return plan;
     }
     plan.rows = {32, 128, 512, 2048}, plan.widths = {64, 128, 256, 512, 1024, 2048};
@@ -159,7 +159,10 @@ Measured measure(CalibrateRequest const& r, cluster::Communicator& world) {
     auto steps = planning::time_steps(plan, world);
     c.operations = std::move(steps.operations);
     c.launch = steps.launch;
-    m.notes = std::move(steps.notes);
+    c.together = planning::measured_together(c, steps.steps);
+    for (auto const& step : steps.steps)
+        m.notes.push_back(
+            fmt::format("reference step, {}: {:.4g} ms", step.name, 1e3 * step.seconds));
     if (world.size() > 1) note(world, "collectives");
     time_groups(c, world, m.place, r.quick);
     note(world, fmt::format("storage of {}", r.folder));

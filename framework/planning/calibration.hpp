@@ -70,6 +70,8 @@ struct Calibration {
     std::string source;       ///< host, date, command
     std::int64_t threads = 1; ///< of a rank
     double launch = 0;        ///< s of the host between two kernels
+    double together = 1;      ///< a step's kernels in their order, over the sum of each by itself:
+                              ///< each finds the caches as another one left them
     double overlap = 0; ///< of compute at the same time, which hides a collective; 0: it only waits
     std::vector<ProductTime> products;
     std::vector<AttentionTime> attention;

@@ -208,17 +208,19 @@ Calibration read_calibration(YAML::Node const& node, std::string const& file) {
         double launch = 0;
         reader.field("launch_us", launch, keys::not_negative());
         c.launch = launch * kMicro;
+        reader.field("together", c.together, keys::positive());
         reader.field("overlap", c.overlap, keys::not_negative());
     });
     return c;
 }
 
 std::string to_yaml(Calibration const& c) {
-    std::string text =
-        fmt::format("calibration:\n  source: {}\n  threads: {} # of a rank\n"
-                    "  launch_us: {:.4g} # of the host between two kernels\n"
-                    "  overlap: {:.4g} # of compute, which hides a collective\n",
-                    YAML::Dump(YAML::Node(c.source)), c.threads, c.launch / kMicro, c.overlap);
+    std::string text = fmt::format(
+        "calibration:\n  source: {}\n  threads: {} # of a rank\n"
+        "  launch_us: {:.4g} # of the host between two kernels\n"
+        "  together: {:.4g} # a step's kernels, over the sum of each by itself\n"
+        "  overlap: {:.4g} # of compute, which hides a collective\n",
+        YAML::Dump(YAML::Node(c.source)), c.threads, c.launch / kMicro, c.together, c.overlap);
     text += table_text("products", kProductLine, c.products);
     text += table_text("attention", kAttentionLine, c.attention);
     text += table_text("operations", kOperationLine, c.operations);

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <optional>
 
 #include "cluster/topology.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "framework/planning/dry_step.hpp"
+#include "framework/planning/operation_sizes.hpp"
 #include "framework/planning/step_cost.hpp"
 #include "framework/planning/timing.hpp"
 #include "parallel/dry_world.hpp"
@@ -146,20 +146,25 @@ class ReferenceStep {
     Clock::time_point end_;
 };
 
+constexpr int kRepeats = 5;
+
+double median_seconds(ReferenceStep& step) {
+    std::vector<double> seconds;
+    for (int i = 0; i < kRepeats; ++i) seconds.push_back(step.run(nullptr));
+    return median(std::move(seconds));
+}
+
 /// Times of the kernels of a step, by their place in its order.
 struct StepTimes {
     std::vector<Launch> launches;
     std::vector<double> seconds; ///< from one call to the next; of the least disturbed repeat
     std::vector<double> gaps;    ///< between libtorch's operations
-    double step = 0;             ///< without a watcher, the fastest
 };
 
-StepTimes time_step(ReferenceStep& step) {
-    constexpr int kRepeats = 5;
+StepTimes time_kernels(ReferenceStep& step) {
     StepTimes times;
     std::vector<std::vector<double>> each;
     std::vector<double> plain, watched;
-    step.run(nullptr);
     for (int i = 0; i < kRepeats; ++i) {
         plain.push_back(step.run(nullptr));
         Seen seen;
@@ -174,47 +179,21 @@ StepTimes time_step(ReferenceStep& step) {
                 times.gaps.push_back(seconds_between(l[k].end, next));
         }
     }
-    times.step = *std::ranges::min_element(plain);
-    double const watching = std::max(0.0, *std::ranges::min_element(watched) - times.step) /
-                            static_cast<double>(std::max<std::size_t>(1, each.size()));
-    for (auto& x : each)
-        times.seconds.push_back(std::max(1e-7, *std::ranges::min_element(x) - watching));
+    double const more = std::ranges::min(watched) - std::ranges::min(plain);
+    double const watching =
+        std::max(0.0, more) / static_cast<double>(std::max<std::size_t>(1, each.size()));
+    for (auto& x : each) times.seconds.push_back(std::max(1e-7, std::ranges::min(x) - watching));
     for (double& gap : times.gaps) gap = std::max(0.0, gap - watching);
     return times;
 }
 
-/// Times by operation and size, in steps of a quarter.
-class OperationSizes {
-  public:
-    void add(Launch const& launch, double seconds) {
-        if (launch.product.rows > 0 || launch.tokens > 0) return;
-        double const bytes = static_cast<double>(std::max<std::int64_t>(1, launch.bytes));
-        int const size = static_cast<int>(std::lround(3 * std::log2(bytes)));
-        auto& bin = bins_[{launch.name, std::string(launch.dtype), size}];
-        bin.bytes.push_back(bytes);
-        bin.seconds.push_back(seconds);
-        auto& other = bins_[{std::string(kOther), std::string(kAnyType), size}];
-        other.bytes.push_back(bytes);
-        other.seconds.push_back(seconds);
-    }
-    std::vector<OperationTime> times(cluster::Communicator& world) const {
-        std::vector<OperationTime> all;
-        std::vector<double> seconds;
-        for (auto const& [key, bin] : bins_) {
-            all.push_back({std::get<0>(key), std::get<1>(key), std::round(median(bin.bytes)), 0});
-            seconds.push_back(median(bin.seconds));
-        }
-        average(seconds, world);
-        for (std::size_t i = 0; i < all.size(); ++i) all[i].seconds = seconds[i];
-        return all;
-    }
-
-  private:
-    struct Bin {
-        std::vector<double> bytes, seconds;
-    };
-    std::map<std::tuple<std::string, std::string, int>, Bin> bins_;
-};
+TimedStep described(Reference const& r) {
+    return {.name = r.name,
+            .tokens = r.samples * r.length,
+            .attention = {.causal = r.model.causal,
+                          .dropout = r.model.attention_dropout > 0,
+                          .sequence = r.length}};
+}
 
 } // namespace
 
@@ -243,26 +222,32 @@ std::vector<ProductTime> time_products(KernelPlan const& plan, cluster::Communic
 }
 
 StepKernels time_steps(KernelPlan const& plan, cluster::Communicator& world) {
+    StepKernels kernels;
     OperationSizes sizes;
-    std::vector<double> gaps, steps;
+    std::vector<double> gaps, seconds;
     auto const all = references(plan);
-    for (auto const& reference : all) {
-        ReferenceStep step(reference, plan.compute);
-        world.barrier("calibrate");
-        auto const times = time_step(step);
-        for (std::size_t i = 0; i < times.launches.size(); ++i)
-            sizes.add(times.launches[i], times.seconds[i]);
-        gaps.insert(gaps.end(), times.gaps.begin(), times.gaps.end());
-        steps.push_back(times.step);
-    }
-    average(steps, world);
-    StepKernels kernels{.operations = sizes.times(world)};
+    std::vector<std::vector<double>> rounds(all.size()); // of each reference
+    for (int round = 0; round < kTimingRounds; ++round)
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            ReferenceStep step(all[i], plan.compute);
+            world.barrier("calibrate");
+            step.run(nullptr);
+            rounds[i].push_back(median_seconds(step));
+            if (round > 0) continue;
+            auto times = time_kernels(step);
+            for (std::size_t k = 0; k < times.launches.size(); ++k)
+                sizes.add(times.launches[k], times.seconds[k]);
+            gaps.insert(gaps.end(), times.gaps.begin(), times.gaps.end());
+            kernels.steps.push_back(described(all[i]));
+            kernels.steps.back().launches = std::move(times.launches);
+        }
+    for (auto& of_one : rounds) seconds.push_back(median(std::move(of_one)));
+    average(seconds, world);
+    for (std::size_t i = 0; i < all.size(); ++i) kernels.steps[i].seconds = seconds[i];
+    kernels.operations = sizes.times(world);
     std::vector<double> launch{median(gaps)};
     average(launch, world);
     kernels.launch = launch.front();
-    for (std::size_t i = 0; i < all.size(); ++i)
-        kernels.notes.push_back(
-            fmt::format("reference step, {}: {:.4g} ms", all[i].name, 1e3 * steps[i]));
     return kernels;
 }
 

@@ -1,11 +1,11 @@
 // Times kernels on the machine that runs this, as `trireme calibrate` asks for.
 #pragma once
-#include <string>
 #include <vector>
 
 #include "cluster/communicator.hpp"
 #include "framework/parallelize/section.hpp"
 #include "framework/planning/calibration.hpp"
+#include "framework/planning/launch_price.hpp"
 
 namespace trireme::framework::planning {
 
@@ -28,7 +28,7 @@ std::vector<AttentionTime> time_attention(KernelPlan const& plan, cluster::Commu
 struct StepKernels {
     std::vector<OperationTime> operations; ///< products and attention left out
     double launch = 0;                     ///< s between the end of a kernel and the next call
-    std::vector<std::string> notes;        ///< of each reference step: what it took
+    std::vector<TimedStep> steps; ///< of them without a watcher, in the median of rounds over all
 };
 StepKernels time_steps(KernelPlan const& plan, cluster::Communicator& world);
 

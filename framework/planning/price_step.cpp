@@ -11,6 +11,7 @@
 
 #include "cluster/error.hpp"
 #include "framework/planning/collective_cost.hpp"
+#include "framework/planning/launch_price.hpp"
 #include "framework/planning/step_cost.hpp"
 #include "parallel/group_names.hpp"
 #include "parallel/memory_class.hpp"
@@ -106,17 +107,11 @@ class PricedStep : public StepWatcher {
         return prices_.emplace(key, price_anew(l)).first->second;
     }
     double price_anew(Launch const& l) const {
-        if (l.product.rows > 0)
-            return calibration_.launch + product_seconds(calibration_, l.dtype, l.product);
-        if (l.tokens > 0) {
-            auto const& model = request_.model;
-            AttentionKind const kind{l.name.ends_with("backward"), model.causal,
-                                     model.attention_dropout > 0, request_.run.sequence,
-                                     l.head_size};
-            return calibration_.launch +
-                   attention_seconds(calibration_, kind, static_cast<double>(l.tokens * l.heads));
-        }
-        return operation_seconds(calibration_, l.name, l.dtype, static_cast<double>(l.bytes));
+        auto const& model = request_.model;
+        AttentionKind const attention{.causal = model.causal,
+                                      .dropout = model.attention_dropout > 0,
+                                      .sequence = request_.run.sequence};
+        return calibration_.together * launch_seconds(calibration_, l, attention);
     }
     /// Size of a group, and how far apart its members are.
     Group members(std::string_view name) const {

@@ -11,6 +11,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "framework/planning/collective_fit.hpp"
+#include "framework/planning/launch_price.hpp"
 #include "framework/planning/machine_file.hpp"
 #include "framework/planning/storage_times.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -76,6 +77,49 @@ TEST(Calibration, WhatWasNotMeasuredIsNamed) {
         << "over nodes";
 }
 
+/// A product of 16 x 64 x 64, attention of 10 tokens and 2 heads, and an addition of 4,000 bytes.
+std::vector<Launch> three_kernels() {
+    Launch product, attention, add;
+    product.name = "aten::mm", product.dtype = "fp32";
+    product.product = {ProductForm::nt, 16, 64, 64};
+    attention.name = "attention backward";
+    attention.tokens = 10, attention.heads = 2, attention.head_size = 64;
+    add.name = "aten::add", add.dtype = "fp32", add.bytes = 4000;
+    return {product, attention, add};
+}
+
+TEST(Calibration, AKernelCostsWhatItsKindWasMeasuredToTake) {
+    Calibration c = planted_products();
+    c.launch = 1e-6;
+    c.operations = {{"aten::add", "fp32", 1000, 1e-6}};
+    for (bool const backward : {false, true})
+        for (bool const dropout : {false, true})
+            c.attention.push_back(
+                {{backward, true, dropout, 128, 64}, (backward ? 1e-5 : 3e-6) * (dropout ? 2 : 1)});
+    auto const kernels = three_kernels();
+    AttentionKind const causal{.causal = true, .sequence = 128};
+    EXPECT_DOUBLE_EQ(launch_seconds(c, kernels[0], causal), 1e-6 + planted(16, 64, 64));
+    EXPECT_DOUBLE_EQ(launch_seconds(c, kernels[1], causal), 1e-6 + 20 * 1e-5);
+    EXPECT_DOUBLE_EQ(launch_seconds(c, kernels[1], {.dropout = true, .sequence = 128}),
+                     1e-6 + 20 * 2e-5);
+    EXPECT_DOUBLE_EQ(launch_seconds(c, kernels[2], causal), 4e-6);
+}
+
+// What a step does once would pass for a cost of kernels in the shortest steps.
+TEST(Calibration, StepsSayWhatKernelsCostTogether) {
+    Calibration c = planted_products();
+    c.operations = {{"aten::add", "fp32", 1000, 1e-6}};
+    c.attention = {{{true, true, false, 128, 64}, 1e-5}};
+    double const each = planted(16, 64, 64) + 2e-4 + 4e-6;
+    auto const step = [&](std::int64_t tokens, double ratio) {
+        return TimedStep{"", tokens, {.sequence = 128}, three_kernels(), ratio * each};
+    };
+    std::vector<TimedStep> const steps{step(128, 3),   step(128, 3),    step(128, 3),
+                                       step(512, 1.1), step(2048, 1.2), step(8192, 1.4)};
+    EXPECT_DOUBLE_EQ(measured_together(c, steps), 1.2);
+    EXPECT_DOUBLE_EQ(measured_together(c, std::span(steps).first(3)), 3) << "no other ones";
+}
+
 TEST(CollectiveFit, ALineIsFoundThroughPointsSomeOfWhichAreFarOff) {
     std::vector<SizeTime> points;
     for (int power = 8; power <= 26; ++power) {
@@ -137,7 +181,7 @@ class CalibrationFile : public testing::Test {
         MachineFile m = read_machine("dgx-h100", TRIREME_MACHINES);
         Calibration c = planted_products();
         c.source = "measured: on a rainy day";
-        c.threads = 3, c.launch = 2.5e-6, c.overlap = 0.25;
+        c.threads = 3, c.launch = 2.5e-6, c.overlap = 0.25, c.together = 1.25;
         c.attention = {{{true, false, true, 128, 64}, 3e-7}};
         c.operations = {{"aten::copy_/strided", "fp32", 4096, 1.5e-6}};
         c.fits = {{Collective::reduce_scatter, 4, 1, 2e-6, 3e-10, 0.05}};
@@ -171,6 +215,7 @@ TEST_F(CalibrationFile, IsReadAsItWasWritten) {
     EXPECT_EQ(to_yaml(again), to_yaml(m));
     EXPECT_EQ(b.source, a.source);
     EXPECT_NEAR(b.launch, a.launch, 1e-12);
+    EXPECT_EQ(b.together, 1.25);
     EXPECT_TRUE(b.attention.at(0).kind.backward && !b.attention.at(0).kind.causal);
     EXPECT_EQ(b.fits.at(0).op, Collective::reduce_scatter);
     EXPECT_EQ(b.products.at(1).shape.form, ProductForm::nt);
@@ -192,6 +237,8 @@ TEST_F(CalibrationFile, MistakesAreNamedWithTheirPlace) {
               "calibration.attention: missing: legal: forwar");
     EXPECT_EQ(refusal_of(text, "  threads: 3", "  threads: 0"),
               "calibration.threads: 0: legal: a whole number >= 1");
+    EXPECT_EQ(refusal_of(text, "  together: 1.25", "  together: 0"),
+              "calibration.together: 0: legal: a number > 0");
     EXPECT_EQ(refusal_of(text, "  threads: 3", "  thraeds: 3").substr(0, 33),
               "calibration.thraeds; did you mean");
 }
