@@ -56,7 +56,7 @@ TASKS = {
     "regression": Task("regression", "SequenceClassification", "explained", (0.15, 0.15, None), 128, 1e-4, 1000,
                        options=("--label", "rating")),
     "token-classification": Task("token-classification", "TokenClassification", "f1", (0.15, 0.40, None), 64, 3e-4),
-    "question-answering": Task("question-answering", "QuestionAnswering", "exact_match", (0.15, 0.15, None), 256, 3e-4, epochs=3,
+    "question-answering": Task("question-answering", "QuestionAnswering", "exact_match", (0.15, 0.15, None), 256, 3e-4, batch=16,
                                options=("--stride", 32)),
     "masked-language-modeling": Task("masked-language-modeling", "MaskedLM", "accuracy", (0.05, 0.05, None), 64, 5e-4, 1000),
     "generation": Task("generation", "CausalLM", "exact_match", (0.30, 0.30, 0.10), 192, 1e-4, 128, 1, 8, 64,
