@@ -239,6 +239,8 @@ TEST_F(CalibrationFile, MistakesAreNamedWithTheirPlace) {
               "calibration.threads: 0: legal: a whole number >= 1");
     EXPECT_EQ(refusal_of(text, "  together: 1.25", "  together: 0"),
               "calibration.together: 0: legal: a number > 0");
+    EXPECT_EQ(refusal_of(text, "  together: 1.25", "  "),
+              "calibration.together: missing; legal: a number > 0");
     EXPECT_EQ(refusal_of(text, "  threads: 3", "  thraeds: 3").substr(0, 33),
               "calibration.thraeds; did you mean");
 }
