@@ -128,7 +128,7 @@ def measured(work, case, prefix):
 
 def predicted(work, case):
     config = write_run(work, case)
-    shutil.rmtree(work / "run", ignore_errors=True)  # of another case, whose model a plan would be held to
+    shutil.rmtree(work / "run", ignore_errors=True)  # a plan is held to the model of a run that is there, and this one is another case's
     text = run([], TRIREME, "plan", config, "--machine", work / f"machine-{case.ranks}.yaml", "--nodes", 1, "--top", 0)
     found = re.search(r"as configured.*\n  fits: .*; ([0-9.e+-]+) s a step", text)
     if not found:

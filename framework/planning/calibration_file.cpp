@@ -202,7 +202,7 @@ Calibration read_calibration(YAML::Node const& node, std::string const& file) {
     YAML::Node root(YAML::NodeType::Map);
     root["calibration"] = plain;
     keys::Reader reader(file, root, {});
-    c.together = 0; // refused where it is missing, as in files of before it was measured
+    c.together = 0; // refuses a file that lacks it, whose steps would be predicted too fast
     reader.section("calibration", [&] {
         reader.field("source", c.source, keys::not_empty("where the numbers come from"));
         reader.field("threads", c.threads, keys::at_least<std::int64_t>(1));

@@ -68,7 +68,7 @@ class MatmulTile : public testing::Test {};
 using Numbers = testing::Types<float, double>;
 TYPED_TEST_SUITE(MatmulTile, Numbers);
 
-// Each kernel that this machine has: rows and columns below, at and beyond every tile's.
+// Takes rows and columns below, at and beyond the size of every tile that this machine can run.
 TYPED_TEST(MatmulTile, EveryElementIsOneChainInOrderWhicheverTileItLiesIn) {
     ASSERT_FALSE(product_kernels<TypeParam>().empty());
     for (auto const& kernel : product_kernels<TypeParam>())
