@@ -7,12 +7,15 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <new>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "cluster/environment.hpp"
 #include "cluster/error.hpp"
@@ -47,30 +50,36 @@ std::chrono::seconds start_deadline() {
     return std::chrono::seconds(seconds);
 }
 
-/// Tells Open MPI, while it starts, that this process came alone, unless the environment says
-/// something about that already: it then starts no daemon in case the process wants to start
-/// others. Such processes all have the same name (Open MPI 4.1.4, ess_singleton_module.c), and with
-/// it the same session folder, in which one would remove what another is making: they have none,
-/// which one process has no use for. Programs that this one starts inherit nothing of it.
+/// Tells Open MPI, while it starts, that this process came alone: programs that it starts inherit
+/// nothing of that.
 class Alone {
   public:
+    /// Has no daemon started in case the process wants to start others. Such processes all have the
+    /// same name (Open MPI 4.1.4, ess_singleton_module.c), and with it the same session folder, in
+    /// which one would remove what another is making: they have none, which one process has no use
+    /// for. Looks for no fabric, which takes 0.2 s.
     Alone() {
-        if (!ours_) return;
-        setenv(kIsolated, "1", 1);
-        setenv(kFolders, "0", 0);
+        set_unless_any_is_set(
+            {{"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_orte_create_session_dirs", "0"}});
+        set_unless_any_is_set({{"OMPI_MCA_pml", "ob1"}, {"OMPI_MCA_btl", "self"}});
     }
     ~Alone() {
-        if (!ours_) return;
-        unsetenv(kIsolated);
-        unsetenv(kFolders);
+        for (auto const* name : ours_) unsetenv(name);
     }
     Alone(Alone const&) = delete;
     Alone& operator=(Alone const&) = delete;
 
   private:
-    static constexpr char const* kIsolated = "OMPI_MCA_ess_singleton_isolated";
-    static constexpr char const* kFolders = "OMPI_MCA_orte_create_session_dirs";
-    bool const ours_ = !std::getenv(kIsolated) && !std::getenv(kFolders);
+    using Settings = std::initializer_list<std::pair<char const*, char const*>>;
+    void set_unless_any_is_set(Settings settings) {
+        for (auto const& [name, value] : settings)
+            if (std::getenv(name)) return;
+        for (auto const& [name, value] : settings) {
+            setenv(name, value, 1);
+            ours_.push_back(name);
+        }
+    }
+    std::vector<char const*> ours_;
 };
 
 std::unique_ptr<cluster::Environment> start_mpi() {
