@@ -27,12 +27,12 @@ foreach(arch IN LISTS TRIREME_CUDA_ARCHITECTURES)
   list(APPEND flags -gencode "arch=compute_${arch},code=sm_${arch}")
 endforeach()
 file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/cuda")
-# -fmad=false: the CPU kernels form no fused multiply-adds in element-wise updates either.
+# --threads 0: one architecture on each core. -fmad=false: the CPU kernels form no fused multiply-adds in element-wise updates either.
 function(trireme_cuda_object result source)
   get_filename_component(name "${source}" NAME_WE)
   set(object "${CMAKE_BINARY_DIR}/cuda/${name}.o")
   add_custom_command(OUTPUT "${object}"
-    COMMAND ${NVCC} -std=c++17 -O3 -fmad=false -Xcompiler=-fPIC ${flags} -I${CMAKE_SOURCE_DIR} -I${CUDA_INCLUDE} -MD -MF ${object}.d
+    COMMAND ${NVCC} --threads 0 -std=c++17 -O3 -fmad=false -Xcompiler=-fPIC ${flags} -I${CMAKE_SOURCE_DIR} -I${CUDA_INCLUDE} -MD -MF ${object}.d
             -c ${CMAKE_SOURCE_DIR}/${source} -o ${object}
     DEPENDS "${CMAKE_SOURCE_DIR}/${source}" DEPFILE "${object}.d" COMMENT "Building CUDA object ${name}.o" VERBATIM)
   set(${result} "${object}" PARENT_SCOPE)

@@ -97,6 +97,8 @@ function(trireme_headers_alone name torch)
   if(torch)
     target_link_libraries(${name} PRIVATE trireme::torch)
     target_precompile_headers(${name} REUSE_FROM trireme_torch_pch)
+  else()
+    target_compile_options(${name} PRIVATE -O0)
   endif()
 endfunction()
 
