@@ -38,7 +38,7 @@ struct DropoutUse {
     Pass const& pass;
     std::uint64_t site;
     std::int64_t part = 0;
-    Tokens tokens = nullptr; ///< read at once
+    Tokens tokens = nullptr; ///< must live until the call returns
 };
 /// Inverted dropout of x[T, D]; the identity outside training or for p = 0.
 at::Tensor dropout(at::Tensor const& x, DropoutUse const& use);

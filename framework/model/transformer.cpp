@@ -136,8 +136,8 @@ Residual TransformerLayer::add(at::Tensor const& x, at::Tensor const& part, Norm
     at::Tensor y = changes ? dropout(part, dropped) : part;
     if (norms.output.weight) y = normalize_as(config_, y, norms.output);
     if (config_.residual_scale != 1) y = y * config_.residual_scale;
-    DropoutUse const drop{changes ? 0.0 : dropped.probability, dropped.pass, dropped.site,
-                          dropped.part};
+    DropoutUse drop = dropped;
+    if (changes) drop.probability = 0;
     if (!config_.norm_first) {
         at::Tensor const normal = normalize_sum(x, y, drop, use_of(config_, norms.own));
         return {normal, normal};

@@ -92,8 +92,8 @@ at::Tensor TransformerStage::next_logits(Pass const& pass, at::Tensor const& hid
     return head_.value().logits(hidden.index_select(0, ends), pass);
 }
 
-/// Leaves out of the last layer what nothing reads: of a head of one token for each sample, unless
-/// it hands out what it is given, the other tokens have keys and values there and no more.
+/// Computes what follows attention in the last layer for those tokens alone that the head reads,
+/// where it reads one of each sample and does not hand out what it is given.
 at::Tensor TransformerStage::run_layer(std::size_t layer, at::Tensor const& x,
                                        Pass const& pass) const {
     bool const last = head_ && layer + 1 == layers_.size();

@@ -47,7 +47,7 @@ class Mutant:
 
 
 def read_mutants(runs):
-    """Those of mutants.json, each with so many of its runs; None: all."""
+    """Reads mutants.json, and of each mutant the first `runs` runs; all if it is None."""
     entries = json.loads((HERE / "mutants.json").read_text())
     mutants = [Mutant(entry, runs) for entry in entries]
     names = [m.name for m in mutants]
@@ -218,6 +218,8 @@ def main():
     start = time.monotonic()
     try:
         mutants = read_mutants(1 if options.quick else None)
+        if options.quick and options.table:
+            raise Broken("--quick, --table: legal: one of them; the table has every run")
         unknown = set(options.only) - {m.name for m in mutants}
         if unknown:
             raise Broken(f"mutants.json has no {sorted(unknown)}")

@@ -159,7 +159,7 @@ TEST(StepCost, AttentionThatIsNotFlashAsksForMoreLaunches) {
     EXPECT_GT(drop, cap);
 }
 
-/// A classifier reads one token of each sample: of the others the last layer makes keys and values.
+/// A classifier reads one token of each sample: what follows attention is computed for that alone.
 TEST(StepCost, TheLastLayerLeavesOutWhatItsHeadDoesNotRead) {
     model::Config c = llama_3_8b();
     c.layers = 2;
