@@ -1,6 +1,7 @@
 # trireme_library(NAME [TORCH] SOURCES a.cpp ... LIBS x y): the static library of a folder, alias trireme::NAME.
 #   Most of ours waits for files, other programs, kernels and libtorch: it is compiled with -O1, in two thirds of the time, and is
-#   no slower. A folder whose own loops take long sets TRIREME_COMPUTES first.
+#   no slower. A folder whose own loops take long sets TRIREME_COMPUTES first. (Of functions that both kinds instantiate from
+#   templates the linker keeps one.)
 # trireme_test(NAME [TORCH] [OPTIMISED] SOURCES ... LIBS ... [LABELS long] [TIMEOUT s]): a GoogleTest in one process.
 # trireme_mpi_test(NAME RANKS 1 2 4 [TORCH] SOURCES ... LIBS ... [LABELS ..] [TIMEOUT s]): one ctest per rank count.
 # TORCH puts the shared precompiled ATen header in front: a file that includes torch costs 18 s without it. Sources of a
@@ -11,7 +12,7 @@ include(GoogleTest)
 set_property(GLOBAL PROPERTY TRIREME_TORCH_FILES 0)
 # More ranks than cores: one thread each, and idle ranks give their core away. mpirun is quiet, and waits no longer than
 # by default before it kills, whatever launch/environment set: a test of what it does then sets its own time. Ranks of one
-# machine need no fabric, for which Open MPI would look 0.2 s at every start.
+# machine need no fabric, for which Open MPI would search for 0.2 s at every start.
 set(TRIREME_TEST_ENVIRONMENT "OMP_NUM_THREADS=1;OMPI_MCA_pml=ob1;OMPI_MCA_mpi_yield_when_idle=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_MCA_orte_execute_quiet=1;OMPI_MCA_odls_base_sigkill_timeout=1;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
 
 trireme_precompiled(trireme_test_pch <gtest/gtest.h> ${TRIREME_PLAIN_HEADERS})
@@ -95,7 +96,7 @@ function(trireme_mpi_test name)
   foreach(n IN LISTS A_RANKS)
     add_test(NAME ${name}.${n} COMMAND ${MPIEXEC_EXECUTABLE} -n ${n} --oversubscribe $<TARGET_FILE:${name}>)
     set(places 1)
-    if(n GREATER 2) # two ranks wait for each other often enough to share a core; what asks for two places comes last
+    if(n GREATER 2) # ctest starts tests that ask for two places when all others are done
       set(places 2)
     endif()
     set_tests_properties(${name}.${n} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}" PROCESSORS ${places}

@@ -54,10 +54,10 @@ std::chrono::seconds start_deadline() {
 /// nothing of that.
 class Alone {
   public:
-    /// Has no daemon started in case the process wants to start others. Such processes all have the
-    /// same name (Open MPI 4.1.4, ess_singleton_module.c), and with it the same session folder, in
-    /// which one would remove what another is making: they have none, which one process has no use
-    /// for. Looks for no fabric, which takes 0.2 s.
+    /// Keeps Open MPI from starting a daemon in case the process wants to start others. Such
+    /// processes all have the same name (Open MPI 4.1.4, ess_singleton_module.c), and with it the
+    /// same session folder, in which one would remove what another is making: they have none, which
+    /// one process has no use for. Keeps it from searching for a fabric, too, which takes 0.2 s.
     Alone() {
         set_unless_any_is_set(
             {{"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_orte_create_session_dirs", "0"}});
