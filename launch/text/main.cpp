@@ -248,7 +248,9 @@ int main(int argc, char** argv) {
         std::optional<cluster::RemovalAtSignal> tidy; // before Python, which begins threads
         if (command == "prepare" || command == "audit") tidy.emplace();
         int const code = text::with_python([&] { return run(command, arguments); });
-        cluster::finish_output(cluster::Reader::needed);
+        // A program that refuses its input may end before its tokenizer has said the first word.
+        bool const serves = command == "serve";
+        cluster::finish_output(serves ? cluster::Reader::optional : cluster::Reader::needed);
         return code;
     } catch (std::exception const& error) {
         return launch::report(error);

@@ -198,6 +198,11 @@ TEST_F(Outputs, AReaderThatGoesEndsNoTraining) {
     EXPECT_EQ(cluster::read_file(path("code")), "0\n");
 }
 
+/// A program that refuses its input may end before its tokenizer has loaded.
+TEST_F(Outputs, ATokenizerWhoseProgramIsGoneSaysNothing) {
+    EXPECT_EQ(shell("$trireme-text serve llama < /dev/null 2> said | true; cat said").output, "");
+}
+
 /// Commands that start no MPI, which under such a limit has no room for its own files.
 TEST_F(Outputs, ALimitOnTheSizeOfFilesHasALine) {
     give_inputs();
