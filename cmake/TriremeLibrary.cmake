@@ -1,7 +1,7 @@
 # trireme_library(NAME [TORCH] SOURCES a.cpp ... LIBS x y): the static library of a folder, alias trireme::NAME.
-#   Most of ours waits for files, other programs, kernels and libtorch: it is compiled with -O1, in two thirds of the time, and is
-#   no slower. A folder whose own loops take long sets TRIREME_COMPUTES first. (Of functions that both kinds instantiate from
-#   templates the linker keeps one.)
+#   Most of ours waits for files, other programs, kernels and libtorch: it is compiled with -O1, in two thirds of the time
+#   (docs/decisions/0006-files-compiled-together.md has what was measured). A folder whose own loops take long sets
+#   TRIREME_COMPUTES first. Of functions that both kinds instantiate from templates the linker keeps one.
 # trireme_test(NAME [TORCH] [OPTIMISED] SOURCES ... LIBS ... [LABELS long] [TIMEOUT s]): a GoogleTest in one process.
 # trireme_mpi_test(NAME RANKS 1 2 4 [TORCH] SOURCES ... LIBS ... [LABELS ..] [TIMEOUT s]): one ctest per rank count.
 # TORCH puts the shared precompiled ATen header in front: a file that includes torch costs 18 s without it. Sources of a
@@ -96,7 +96,7 @@ function(trireme_mpi_test name)
   foreach(n IN LISTS A_RANKS)
     add_test(NAME ${name}.${n} COMMAND ${MPIEXEC_EXECUTABLE} -n ${n} --oversubscribe $<TARGET_FILE:${name}>)
     set(places 1)
-    if(n GREATER 2) # ctest starts tests that ask for two places when all others are done
+    if(n GREATER 2) # fill two cores; two ranks ask for one place, since ctest leaves what asks for two until all else is done
       set(places 2)
     endif()
     set_tests_properties(${name}.${n} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}" PROCESSORS ${places}

@@ -132,7 +132,8 @@ TEST(Train, AProcessThatCameAloneSharesNoFolderOfOpenMpi) {
     TemporaryFolder const run;
     TemporaryFolder const session;
     auto command = trireme(0, {"doctor", "--run", run.path()});
-    // As a user's environment is: that of tests has Open MPI search for no fabric.
+    // Takes out what only tests set, so that the program itself has to tell Open MPI that it came
+    // alone, as it does for a user.
     command.insert(command.begin(), {"env", "-u", "OMPI_MCA_pml", "TMPDIR=" + session.path()});
     auto const result = run_command(command);
     EXPECT_NE(result.output.find("MPI"), std::string::npos) << result.output;

@@ -209,8 +209,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--table", action="store_true")
+    which = parser.add_mutually_exclusive_group()  # the table has every run
+    which.add_argument("--quick", action="store_true")
+    which.add_argument("--table", action="store_true")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--mpiexec", default="mpiexec")
@@ -218,8 +219,6 @@ def main():
     start = time.monotonic()
     try:
         mutants = read_mutants(1 if options.quick else None)
-        if options.quick and options.table:
-            raise Broken("--quick, --table: legal: one of them; the table has every run")
         unknown = set(options.only) - {m.name for m in mutants}
         if unknown:
             raise Broken(f"mutants.json has no {sorted(unknown)}")
