@@ -31,6 +31,20 @@ Rows rows_of_pass(Pass const& pass) {
     return rows;
 }
 
+Rows chosen(Rows const& all, std::vector<std::int64_t> const& tokens) {
+    Rows rows;
+    if (parallel::composed(all.sample_ids)) {
+        at::Tensor const index = on_device(tokens, all.sample_ids.device());
+        rows.sample_ids = parallel::pick_rows(all.sample_ids, index);
+        rows.position_ids = parallel::pick_rows(all.position_ids, index);
+    }
+    for (std::int64_t const t : tokens) {
+        rows.samples.push_back(all.samples[static_cast<std::size_t>(t)]);
+        rows.positions.push_back(all.positions[static_cast<std::size_t>(t)]);
+    }
+    return rows;
+}
+
 /// residual + x dropped; the residual may be undefined.
 at::Tensor drop_fused(kernels::DropoutKey const& key, Rows const& rows, at::Tensor const& input,
                       at::Tensor const& residual) {
@@ -96,6 +110,7 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
 
 Rows rows_of(DropoutUse const& use, std::int64_t count) {
     Rows all = rows_of_pass(use.pass);
+    if (use.tokens) return chosen(all, *use.tokens);
     std::int64_t const first = use.part * count, last = first + count;
     return {{all.samples.begin() + first, all.samples.begin() + last},
             {all.positions.begin() + first, all.positions.begin() + last},
@@ -113,24 +128,6 @@ at::Tensor add_dropped(at::Tensor const& x, at::Tensor const& part, DropoutUse c
     if (!parallel::composed(x) || !drops(use.probability, use.pass)) return x + dropout(part, use);
     return DropoutFunction::apply(part, x, key_of(use.probability, use.pass, use.site),
                                   std::make_shared<Rows const>(rows_of(use, x.size(0))));
-}
-
-at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
-                        std::vector<std::int64_t> const& rows, std::uint64_t site) {
-    if (!drops(probability, pass)) return x;
-    Rows const all = rows_of_pass(pass);
-    Rows chosen;
-    if (parallel::composed(x)) {
-        at::Tensor const index = on_device(rows, x.device());
-        chosen.sample_ids = parallel::pick_rows(all.sample_ids, index);
-        chosen.position_ids = parallel::pick_rows(all.position_ids, index);
-    }
-    for (std::int64_t const r : rows) {
-        chosen.samples.push_back(all.samples[static_cast<std::size_t>(r)]);
-        chosen.positions.push_back(all.positions[static_cast<std::size_t>(r)]);
-    }
-    return DropoutFunction::apply(x, std::nullopt, key_of(probability, pass, site),
-                                  std::make_shared<Rows const>(std::move(chosen)));
 }
 
 } // namespace trireme::framework::model

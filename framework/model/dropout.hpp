@@ -27,7 +27,7 @@ struct Rows {
     at::Tensor sample_ids, position_ids; ///< the same where the path of a GPU reads them
 };
 
-/// The rows of the micro-batch, or of this rank's stretch of it, that `count` rows are.
+/// The tokens that `count` rows are.
 Rows rows_of(DropoutUse const& use, std::int64_t count);
 
 } // namespace trireme::framework::model

@@ -28,13 +28,17 @@ at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& wei
 at::Tensor rms_norm_over_ranks(at::Tensor const& x, parallel::ParameterUse const& weight,
                                RmsOptions const& options, parallel::TensorAxis const& axis);
 
+/// Tokens of a micro-batch, by their places in it; null: all.
+using Tokens = std::vector<std::int64_t> const*;
+
 /// Names a dropout layer and the rows it falls on: the `part`-th of equal stretches of the
-/// micro-batch's tokens.
+/// micro-batch's tokens, or those `tokens` of it.
 struct DropoutUse {
     double probability;
     Pass const& pass;
     std::uint64_t site;
     std::int64_t part = 0;
+    Tokens tokens = nullptr; ///< must live until the call returns
 };
 /// Inverted dropout of x[T, D]; the identity outside training or for p = 0.
 at::Tensor dropout(at::Tensor const& x, DropoutUse const& use);
@@ -61,9 +65,6 @@ at::Tensor normalize(at::Tensor const& x, NormUse const& norm);
 at::Tensor normalize_sum(at::Tensor const& x, at::Tensor const& part, DropoutUse const& dropout,
                          NormUse const& norm);
 
-/// Applies the same dropout where row i of x is token rows[i] of the micro-batch.
-at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
-                        std::vector<std::int64_t> const& rows, std::uint64_t site);
 /// down-projection's input: act(gate) * up, [T, F].
 at::Tensor gated(at::Tensor const& gate, at::Tensor const& up, Activation activation);
 /// act(x), [T, F].

@@ -25,6 +25,10 @@ std::vector<std::int32_t> rows_by_length(data::MicroBatch const& micro_batch,
     return rows;
 }
 
+bool reads_one_token(Config const& config) {
+    return traits_of(config.head).rows == data::Per::sample && config.pooling == Pooling::one_token;
+}
+
 /// The last token of sample i that is not `pad`; the first, if all are.
 static std::int64_t last_token(data::MicroBatch const& micro_batch, std::size_t i,
                                std::int64_t pad) {

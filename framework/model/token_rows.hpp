@@ -19,6 +19,9 @@ std::vector<std::int64_t> rows_beside_padding(data::MicroBatch const& micro_batc
 std::vector<std::int32_t> rows_by_length(data::MicroBatch const& micro_batch,
                                          std::int64_t short_context);
 
+/// Says whether the head reads the output of one token of each sample, and no other's.
+bool reads_one_token(Config const& config);
+
 /// Returns the token that a classifier reads of each sample: an encoder's first, of a decoder the
 /// last that does not pad, or the first if all do.
 std::vector<std::int64_t> rows_read(data::MicroBatch const& micro_batch, Config const& config);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "framework/model/chosen_rows.hpp"
 #include "framework/model/embedding_halves.hpp"
@@ -137,8 +136,8 @@ Residual TransformerLayer::add(at::Tensor const& x, at::Tensor const& part, Norm
     at::Tensor y = changes ? dropout(part, dropped) : part;
     if (norms.output.weight) y = normalize_as(config_, y, norms.output);
     if (config_.residual_scale != 1) y = y * config_.residual_scale;
-    DropoutUse const drop{changes ? 0.0 : dropped.probability, dropped.pass, dropped.site,
-                          dropped.part};
+    DropoutUse drop = dropped;
+    if (changes) drop.probability = 0;
     if (!config_.norm_first) {
         at::Tensor const normal = normalize_sum(x, y, drop, use_of(config_, norms.own));
         return {normal, normal};
@@ -149,22 +148,24 @@ Residual TransformerLayer::add(at::Tensor const& x, at::Tensor const& part, Norm
     return {sum, sum};
 }
 
-DropoutUse TransformerLayer::hidden_dropout(Pass const& pass, Site site) const {
-    return {config_.hidden_dropout, pass, site_id(site, index_), options_.tensor.rank()};
+DropoutUse TransformerLayer::hidden_dropout(Pass const& pass, Site site, Tokens tokens) const {
+    return {config_.hidden_dropout, pass, site_id(site, index_), options_.tensor.rank(), tokens};
 }
 
 at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& table,
-                                     Pass const& pass) const {
-    auto const [beside, read] = before(x, attention_norm_);
+                                     Pass const& pass, Tokens tokens) const {
+    auto [beside, read] = before(x, attention_norm_);
+    at::Tensor seen = attend(read, table, pass);
+    if (tokens) beside = choose_rows(beside, *tokens), seen = choose_rows(seen, *tokens);
     bool const apart = config_.parallel_residual;
     Residual const second = apart ? before(beside, feed_forward_norm_) : Residual{beside, {}};
     Residual const h =
-        add(second.sum, attend(read, table, pass),
+        add(second.sum, parallel::row_linear(seen, output_.weight, output_.bias, options_.tensor),
             {attention_output_norm_, attention_norm_, apart ? nullptr : &feed_forward_norm_},
-            hidden_dropout(pass, Site::attention_output));
+            hidden_dropout(pass, Site::attention_output, tokens));
     return add(h.sum, feed_forward(apart ? second.normal : h.normal),
                {feed_forward_output_norm_, feed_forward_norm_, nullptr},
-               hidden_dropout(pass, Site::feed_forward_output))
+               hidden_dropout(pass, Site::feed_forward_output, tokens))
         .sum;
 }
 
@@ -187,8 +188,7 @@ at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& tabl
     }
     at::Tensor const seen = pass.cache ? pass.cache->attend(index_, q, k, v, shape, pass)
                                        : attention(q, k, v, shape, pass);
-    at::Tensor const heads = clear_padding(seen, query_.weight.parameter().slice());
-    return parallel::row_linear(heads, output_.weight, output_.bias, options_.tensor);
+    return clear_padding(seen, query_.weight.parameter().slice());
 }
 
 AttentionShape TransformerLayer::attention_shape() const {
@@ -278,16 +278,12 @@ at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
         return apply(classifier_,
                      dropout(h, {config_.classifier_dropout, pass, site_id(Site::classifier)}));
     bool const each = config_.pooling == Pooling::mean_of_outputs;
-    std::vector<std::int64_t> rows;
-    if (each) {
-        rows.resize(static_cast<std::size_t>(h.size(0)));
-        std::iota(rows.begin(), rows.end(), 0);
-    } else {
-        rows = rows_read(pass.micro_batch, config_);
+    std::vector<std::int64_t> const rows = rows_read(pass.micro_batch, config_);
+    if (!each)
         h = config_.pooling == Pooling::mean ? mean_of_samples(h, pass) : choose_rows(h, rows);
-    }
     auto const drop = [&](Site site) {
-        h = dropout_rows(h, config_.classifier_dropout, pass, rows, site_id(site));
+        h = dropout(h,
+                    {config_.classifier_dropout, pass, site_id(site), 0, each ? nullptr : &rows});
     };
     if (config_.dropout_before_pooler) drop(Site::pooler);
     if (pooler_.weight) h = activate(apply(pooler_, h), config_.pooled_activation);

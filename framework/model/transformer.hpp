@@ -52,8 +52,9 @@ class TransformerLayer {
   public:
     TransformerLayer(Config const& config, parallel::ParameterStore& store, std::int64_t index,
                      BlockOptions const& options = {});
-    /// [T / t, D], same
-    at::Tensor forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
+    /// [T / t, D] -> same; with `tokens`, legal where t = 1, only their rows: [tokens, D]
+    at::Tensor forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass,
+                       Tokens tokens = nullptr) const;
 
     /// Says by which angles it turns queries and keys.
     LayerRotary rotary() const;
@@ -67,7 +68,8 @@ class TransformerLayer {
     Residual before(at::Tensor const& x, LinearUse const& norm) const;
     Residual add(at::Tensor const& x, at::Tensor const& part, Norms const& norms,
                  DropoutUse const& dropped) const;
-    DropoutUse hidden_dropout(Pass const& pass, Site site) const;
+    DropoutUse hidden_dropout(Pass const& pass, Site site, Tokens tokens) const;
+    /// -> [T, H S / t], which the output layer reads
     at::Tensor attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
     at::Tensor feed_forward(at::Tensor const& x) const;
     AttentionShape attention_shape() const;
@@ -85,14 +87,16 @@ class TransformerLayer {
 class Head {
   public:
     Head(Config const& config, parallel::ParameterStore& store, BlockOptions const& options = {});
-    /// -> float64 scalar: loss sum * pass.loss_scale. Appends one result per sample.
+    /// -> float64 scalar: loss sum * pass.loss_scale. Appends one result per sample. x: [T / t, D],
+    /// or [n, D] where rows_read() says which of them it reads.
     at::Tensor forward(at::Tensor const& x, Pass const& pass, Results& results) const;
     /// [T, V] for what follows each token, [T, outputs] of it, or [samples, outputs].
     at::Tensor logits(at::Tensor const& x, Pass const& pass) const;
 
   private:
     at::Tensor normalized(at::Tensor const& x) const;
-    at::Tensor classify(at::Tensor h, Pass const& pass) const; ///< [T, D] -> [rows, outputs]
+    /// [T, D], or the rows that it reads, [n, D] -> [rows, outputs]
+    at::Tensor classify(at::Tensor h, Pass const& pass) const;
     /// Does what a head does with each token of the body's output before its last layer.
     at::Tensor transform(at::Tensor const& x) const;
 

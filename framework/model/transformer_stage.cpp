@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cluster/error.hpp"
+#include "framework/model/token_rows.hpp"
 #include "framework/model/transformer_parts.hpp"
 #include "parallel/layer_split.hpp"
 
@@ -91,6 +92,17 @@ at::Tensor TransformerStage::next_logits(Pass const& pass, at::Tensor const& hid
     return head_.value().logits(hidden.index_select(0, ends), pass);
 }
 
+/// Computes what follows attention in the last layer for those tokens alone that the head reads,
+/// where it reads one of each sample and does not hand out what it is given.
+at::Tensor TransformerStage::run_layer(std::size_t layer, at::Tensor const& x,
+                                       Pass const& pass) const {
+    bool const last = head_ && layer + 1 == layers_.size();
+    if (!last || pass.base_output || options_.tensor.size() > 1 || !reads_one_token(config_))
+        return run(layers_[layer], x, pass);
+    auto const rows = rows_read(pass.micro_batch, config_);
+    return run(layers_[layer], x, pass, &rows);
+}
+
 std::vector<std::int64_t> TransformerStage::boundary_shape(std::int64_t micro_step) const {
     return {passes_->at(static_cast<std::size_t>(micro_step)).ids.tokens.size(0) /
                 options_.tensor.size(),
@@ -102,7 +114,7 @@ at::Tensor TransformerStage::forward(std::size_t block, at::Tensor const& input,
     Pass const& pass = passes_->at(static_cast<std::size_t>(micro_step));
     switch (blocks_[block].kind) {
     case Block::Kind::embeddings: return embeddings_->forward(input, pass);
-    case Block::Kind::layer: return run(layers_[blocks_[block].layer], input, pass);
+    case Block::Kind::layer: return run_layer(blocks_[block].layer, input, pass);
     case Block::Kind::head: return head_->forward(input, pass, results_);
     }
     return {};

@@ -75,10 +75,12 @@ class TransformerStage : public parallel::Stage {
         std::size_t layer = 0; ///< place in layers_
         std::vector<std::size_t> read = {}, completed = {};
     };
-    at::Tensor run(TransformerLayer const& layer, at::Tensor const& x, Pass const& pass) const {
+    at::Tensor run(TransformerLayer const& layer, at::Tensor const& x, Pass const& pass,
+                   Tokens tokens = nullptr) const {
         return layer.forward(x, layer.rotary() == LayerRotary::local ? local_rotary_ : rotary_,
-                             pass);
+                             pass, tokens);
     }
+    at::Tensor run_layer(std::size_t layer, at::Tensor const& x, Pass const& pass) const;
     void find_units(parallel::ParameterStore const& store, PartRange const& range);
 
     Config const& config_;

@@ -249,6 +249,8 @@ void list_units(BlockProfile& profile, model::Config const& model, int tensor) {
 
 } // namespace
 
+// The last layer of a classifier may keep less than the others (TransformerStage): it is counted as
+// one of them.
 BlockProfile profile_blocks(model::Config const& model, ProfileRequest const& r) {
     constexpr std::int64_t kLayers = 3;
     model::Config small = model;
@@ -263,11 +265,13 @@ BlockProfile profile_blocks(model::Config const& model, ProfileRequest const& r)
     StepMemory const memory = predict_memory(small, step, 0, r.gpu);
     BlockProfile profile;
     profile.saved_layer =
-        most_at(memory, "forward", kLayers) - most_at(memory, "forward", kLayers - 1);
+        most_at(memory, "forward", kLayers - 1) - most_at(memory, "forward", kLayers - 2);
     double const tokens = static_cast<double>(r.samples * r.length), t = r.tensor;
     double const width = r.compute == parallelize::Compute::bf16 ? 2 : 4;
     profile.boundary = tokens * static_cast<double>(model.hidden) * width / t;
-    profile.layer_extra = most_at(memory, "backward", kLayers) - kLayers * profile.saved_layer;
+    profile.layer_extra =
+        std::max(most_at(memory, "backward", kLayers) - kLayers * profile.saved_layer,
+                 most_at(memory, "backward", kLayers - 1) - (kLayers - 1) * profile.saved_layer);
     profile.head_extra = std::max(most_at(memory, "forward", kLayers + 1),
                                   most_at(memory, "backward", kLayers + 1)) -
                          kLayers * profile.saved_layer;

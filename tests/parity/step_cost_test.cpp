@@ -159,5 +159,24 @@ TEST(StepCost, AttentionThatIsNotFlashAsksForMoreLaunches) {
     EXPECT_GT(drop, cap);
 }
 
+/// A classifier reads one token of each sample: what follows attention is computed for that alone.
+TEST(StepCost, TheLastLayerLeavesOutWhatItsHeadDoesNotRead) {
+    model::Config c = llama_3_8b();
+    c.layers = 2;
+    c.head = model::HeadKind::classification;
+    c.labels = {"no", "yes"};
+    constexpr std::int64_t kTokens = 512, kBytes = 2; // of a number
+    auto const step = planning::even_step(c, {}, {.compute = parallelize::Compute::bf16},
+                                          {1, kTokens, kTokens}, 1);
+    std::map<std::int64_t, Cost> forward;
+    for (auto const& place : planning::step_cost(c, step, 0, true))
+        if (place.doing == "forward") forward[place.block] = place.cost;
+    EXPECT_EQ(forward[1].products, forward[2].products);
+    std::int64_t const output = 2 * c.hidden,
+                       three_of_feed_forward = 3 * (c.hidden + c.feed_forward);
+    EXPECT_EQ(forward[1].product_bytes - forward[2].product_bytes,
+              (kTokens - 1) * (output + three_of_feed_forward) * kBytes);
+}
+
 } // namespace
 } // namespace trireme::test

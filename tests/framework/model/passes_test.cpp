@@ -75,13 +75,15 @@ model::Config config_with(double hidden_dropout, double attention_dropout) {
 class ShownMasks {
   public:
     ShownMasks(double hidden_dropout, double attention_dropout)
-        : config_(config_with(hidden_dropout, attention_dropout)),
+        : ShownMasks(config_with(hidden_dropout, attention_dropout)) {}
+    explicit ShownMasks(model::Config const& config)
+        : config_(config),
           store_(model::parameter_specs(config_), {.compute = at::kDouble, .gradients = false}),
           stage_(config_, store_) {
         fill(model::embedding_names(config_).tokens, 1);
         for (std::int64_t i = 0; i < kLayers; ++i) {
             model::LayerNames const names = model::layer_names(config_, i);
-            if (attention_dropout > 0) {
+            if (config.attention_dropout > 0) {
                 fill(names.value.bias, 1);
                 store_.at(names.output.weight).master().copy_(at::eye(kHidden, at::kDouble));
             } else {
@@ -95,21 +97,7 @@ class ShownMasks {
     /// samples in the micro-batch.
     std::map<std::string, at::Tensor>
     of_step(std::int64_t step, std::vector<std::int64_t> const& order, std::uint64_t seed = 1) {
-        data::MicroBatch micro_batch;
-        micro_batch.offsets.push_back(0);
-        for (auto const sample : order) {
-            for (std::int32_t t = 0; t < kSampleTokens; ++t) micro_batch.positions.push_back(t);
-            micro_batch.tokens.resize(micro_batch.positions.size(), 3);
-            micro_batch.offsets.push_back(micro_batch.token_count());
-            micro_batch.sample_ids.push_back(sample);
-        }
-        micro_batch.segments.resize(micro_batch.tokens.size(), 0);
-        micro_batch.columns.append(
-            data::kTokenLabels, 1,
-            std::vector<std::int32_t>(micro_batch.tokens.size(), data::kIgnoredLabel));
-        std::vector<model::Pass> passes;
-        passes.push_back(model::make_pass(std::move(micro_batch), true, seed, step, 1.0));
-        stage_.load(std::move(passes));
+        stage_.load({pass_of(step, order, seed)});
         at::NoGradGuard const no_graph;
         std::map<std::string, at::Tensor> masks;
         at::Tensor x = at::zeros({1}, at::kDouble);
@@ -123,6 +111,32 @@ class ShownMasks {
             x = y;
         }
         return masks;
+    }
+
+    at::Tensor last_layer(model::Pass const& pass) {
+        stage_.load({pass});
+        at::NoGradGuard const no_graph;
+        at::Tensor x = at::zeros({1}, at::kDouble);
+        for (std::int64_t block = 0; block <= kLayers; ++block)
+            x = stage_.forward(static_cast<std::size_t>(block), x, 0);
+        return x;
+    }
+
+    static model::Pass pass_of(std::int64_t step, std::vector<std::int64_t> const& order,
+                               std::uint64_t seed = 1) {
+        data::MicroBatch micro_batch;
+        micro_batch.offsets.push_back(0);
+        for (auto const sample : order) {
+            for (std::int32_t t = 0; t < kSampleTokens; ++t) micro_batch.positions.push_back(t);
+            micro_batch.tokens.resize(micro_batch.positions.size(), 3);
+            micro_batch.offsets.push_back(micro_batch.token_count());
+            micro_batch.sample_ids.push_back(sample);
+        }
+        micro_batch.segments.resize(micro_batch.tokens.size(), 0);
+        micro_batch.columns.append(
+            data::kTokenLabels, 1,
+            std::vector<std::int32_t>(micro_batch.tokens.size(), data::kIgnoredLabel));
+        return model::make_pass(std::move(micro_batch), true, seed, step, 1.0);
     }
 
   private:
@@ -169,6 +183,23 @@ TEST(DropoutMasks, OfEmbeddingsAndLayersAreNeverAlike) {
     }
     EXPECT_EQ(numbers.size(), 2U * 3 * (2 * kLayers + 1));
     expect_all_different(numbers);
+}
+
+/// Whoever asks for hidden states gets those of all tokens, a classifier's head the last of each
+/// sample: with the same masks.
+TEST(DropoutMasks, OfTheLastLayerBelongToTheTokensThatAClassifierReads) {
+    model::Config config = config_with(0.5, 0);
+    config.head = model::HeadKind::classification;
+    config.labels = {"no", "yes"};
+    ShownMasks shown(config);
+    model::BaseOutput states;
+    model::Pass const pass = ShownMasks::pass_of(2, {7, 3, 900});
+    model::Pass whole = pass;
+    whole.base_output = &states;
+    at::Tensor const chosen = shown.last_layer(pass), all = shown.last_layer(whole);
+    ASSERT_EQ(all.size(0), 3 * kSampleTokens);
+    at::Tensor const ends = at::arange(kSampleTokens - 1, 3 * kSampleTokens, kSampleTokens);
+    EXPECT_TRUE(chosen.equal(all.index_select(0, ends)));
 }
 
 TEST(DropoutMasks, OfAttentionAreNeverAlike) {
