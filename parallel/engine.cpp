@@ -125,7 +125,7 @@ void Engine::release(Stage const& stage, std::size_t block) {
 at::Tensor Engine::enter(int chunk, std::int64_t micro_step) {
     Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
     if (is_first(chunk)) return at::zeros({1}, stage.boundary_options());
-    return link_.receive_activation(stage.boundary_shape(micro_step), stage.boundary_options());
+    return link_.receive_activation(stage.input_shape(micro_step), stage.boundary_options());
 }
 
 void Engine::leave(int chunk, std::int64_t micro_step, at::Tensor const& output) {
@@ -138,7 +138,7 @@ void Engine::leave(int chunk, std::int64_t micro_step, at::Tensor const& output)
 at::Tensor Engine::upstream(int chunk, std::int64_t micro_step) {
     Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
     if (is_last(chunk)) return at::ones_like(losses_.at(micro_step));
-    return link_.receive_gradient(stage.boundary_shape(micro_step), stage.boundary_options());
+    return link_.receive_gradient(stage.output_shape(micro_step), stage.boundary_options());
 }
 
 Engine::Pass Engine::pass_through(Stage& stage, std::size_t block, at::Tensor const& input,

@@ -16,18 +16,20 @@ class Stage {
     /// Units of the store whose gradients are complete once the backward pass of `block` is done,
     /// in the order to reduce them. Over all blocks each unit appears once.
     virtual std::vector<std::size_t> const& units_completed_by(std::size_t block) const = 0;
-    /// Shape of what enters and leaves this part for this rank's micro-batch of `micro_step`: [T /
-    /// tensor ranks, D].
-    virtual std::vector<std::int64_t> boundary_shape(std::int64_t micro_step) const = 0;
+    /// Shape of what this part is given by the part before it, for this rank's micro-batch of
+    /// `micro_step`: [T / tensor ranks, D], or fewer rows where the head alone is left to come.
+    virtual std::vector<std::int64_t> input_shape(std::int64_t micro_step) const = 0;
+    /// Shape of what it gives to the part after it: the input_shape of that one.
+    virtual std::vector<std::int64_t> output_shape(std::int64_t micro_step) const = 0;
     virtual at::TensorOptions boundary_options() const = 0; ///< dtype and device
     /// Tells whether the forward pass of the block may run a second time in the backward pass
     /// (recomputation).
     virtual bool may_recompute(std::size_t block) const = 0;
     /// Forward pass of one block for this rank's micro-batch of `micro_step`. The first block of
     /// the model ignores the values of its input, which only ties it into the graph. Others take
-    /// and return [T / tensor ranks, D]; the one before the loss may return fewer rows. The model's
-    /// last block returns the loss: a float64 scalar,
-    /// already divided by the count of trained labels of the whole step.
+    /// and return [T / tensor ranks, D]; the one before the head may return fewer rows. The model's
+    /// last block returns the loss: a float64 scalar, already divided by the count of trained
+    /// labels of the whole step.
     virtual at::Tensor forward(std::size_t block, at::Tensor const& input,
                                std::int64_t micro_step) = 0;
 };

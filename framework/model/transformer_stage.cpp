@@ -22,7 +22,7 @@ TransformerStage::TransformerStage(Config const& config, parallel::ParameterStor
 
 TransformerStage::TransformerStage(Config const& config, parallel::ParameterStore& store,
                                    PartRange const& range, BlockOptions const& options)
-    : config_(config), options_(options),
+    : config_(config), range_(range), options_(options),
       boundary_(at::TensorOptions().dtype(store.options().compute).device(store.options().device)),
       rotary_(rotary_table(config, store.master_dtype(), store.options().device)) {
     if (std::ranges::find(config.layer_rotary, LayerRotary::local) != config.layer_rotary.end())
@@ -92,20 +92,24 @@ at::Tensor TransformerStage::next_logits(Pass const& pass, at::Tensor const& hid
     return head_.value().logits(hidden.index_select(0, ends), pass);
 }
 
-/// Computes what follows attention in the last layer for those tokens alone that the head reads,
-/// where it reads one of each sample and does not hand out what it is given.
+bool TransformerStage::chooses_rows(Pass const& pass) const {
+    return reads_one_token(config_) && !pass.base_output && options_.tensor.size() == 1;
+}
+
 at::Tensor TransformerStage::run_layer(std::size_t layer, at::Tensor const& x,
                                        Pass const& pass) const {
-    bool const last = head_ && layer + 1 == layers_.size();
-    if (!last || pass.base_output || options_.tensor.size() > 1 || !reads_one_token(config_))
-        return run(layers_[layer], x, pass);
+    bool const last = range_.first_layer + static_cast<std::int64_t>(layer) + 1 == config_.layers;
+    if (!last || !chooses_rows(pass)) return run(layers_[layer], x, pass);
     auto const rows = rows_read(pass.micro_batch, config_);
     return run(layers_[layer], x, pass, &rows);
 }
 
-std::vector<std::int64_t> TransformerStage::boundary_shape(std::int64_t micro_step) const {
-    return {passes_->at(static_cast<std::size_t>(micro_step)).ids.tokens.size(0) /
-                options_.tensor.size(),
+std::vector<std::int64_t> TransformerStage::shape_behind(std::int64_t layers,
+                                                         std::int64_t micro_step) const {
+    Pass const& pass = passes_->at(static_cast<std::size_t>(micro_step));
+    bool const few = layers == config_.layers && chooses_rows(pass);
+    return {few ? std::ssize(pass.micro_batch.offsets) - 1
+                : pass.ids.tokens.size(0) / options_.tensor.size(),
             config_.hidden};
 }
 

@@ -61,7 +61,12 @@ class TransformerStage : public parallel::Stage {
     std::vector<std::size_t> const& units_completed_by(std::size_t block) const override {
         return blocks_[block].completed;
     }
-    std::vector<std::int64_t> boundary_shape(std::int64_t micro_step) const override;
+    std::vector<std::int64_t> input_shape(std::int64_t micro_step) const override {
+        return shape_behind(range_.first_layer, micro_step);
+    }
+    std::vector<std::int64_t> output_shape(std::int64_t micro_step) const override {
+        return shape_behind(range_.last_layer, micro_step);
+    }
     at::TensorOptions boundary_options() const override { return boundary_; }
     bool may_recompute(std::size_t block) const override {
         return blocks_[block].kind != Block::Kind::head;
@@ -81,9 +86,16 @@ class TransformerStage : public parallel::Stage {
                              pass, tokens);
     }
     at::Tensor run_layer(std::size_t layer, at::Tensor const& x, Pass const& pass) const;
+    /// Says whether what follows attention in the model's last layer is computed for those tokens
+    /// alone that the head reads. No part may decide it by what it holds, or the sums of a product
+    /// would round another way in another layout.
+    bool chooses_rows(Pass const& pass) const;
+    /// Shape of what the model's first `layers` layers leave.
+    std::vector<std::int64_t> shape_behind(std::int64_t layers, std::int64_t micro_step) const;
     void find_units(parallel::ParameterStore const& store, PartRange const& range);
 
     Config const& config_;
+    PartRange range_;
     BlockOptions options_;
     at::TensorOptions boundary_;
     RotaryTable rotary_, local_rotary_; ///< local: empty if no layer uses it

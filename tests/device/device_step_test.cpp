@@ -77,7 +77,8 @@ class Doubling : public parallel::Stage {
     std::size_t block_count() const override { return 1; }
     std::vector<std::size_t> const& units_read_by(std::size_t) const override { return none_; }
     std::vector<std::size_t> const& units_completed_by(std::size_t) const override { return none_; }
-    std::vector<std::int64_t> boundary_shape(std::int64_t) const override { return {2, 3}; }
+    std::vector<std::int64_t> input_shape(std::int64_t) const override { return {2, 3}; }
+    std::vector<std::int64_t> output_shape(std::int64_t) const override { return {2, 3}; }
     at::TensorOptions boundary_options() const override { return at::kDouble; }
     bool may_recompute(std::size_t) const override { return false; }
     at::Tensor forward(std::size_t, at::Tensor const& input, std::int64_t micro_step) override {
