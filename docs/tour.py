@@ -164,7 +164,7 @@ def words(text):
         if " is slow: " in line:  # by the clock
             continue
         line = re.sub(r"\b[0-9a-f]{12,}\b", "HASH", line)
-        line = re.sub(r"[-+]?\d[\d,.:]*(e[-+]?\d+)?", "N", line)
+        line = re.sub(r"[-+]?\d([\d,.:]*\d)?(e[-+]?\d+)?", "N", line)
         line = re.sub(r"\branks on \S+|\S*/?tmp/\S*", "PLACE", line)
         line = re.sub(r"\b(thread|warning)s\b", r"\1", re.sub(r"\bN [kMGT]B free", "N B free", line))
         line = re.sub(r"\s+", " ", line).replace("(best so far)", "").strip()
