@@ -31,10 +31,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC looks for garbage whenever it has 128 MB, and walks through the half gigabyte of a precompiled header each time.
   target_compile_options(trireme_options INTERFACE --param=ggc-min-heapsize=1000000)
 endif()
-# Gold links a program with libtorch in a third of the time of the linker that compilers take by default.
+# Gold links a program with libtorch in a third of the time of the linker that compilers take by default. Whoever named a
+# linker has that one.
 include(CheckLinkerFlag)
 check_linker_flag(CXX -fuse-ld=gold TRIREME_HAS_GOLD)
-if(TRIREME_HAS_GOLD)
+if(TRIREME_HAS_GOLD AND NOT "${CMAKE_EXE_LINKER_FLAGS} ${CMAKE_CXX_FLAGS}" MATCHES "-fuse-ld=")
   target_link_options(trireme_options INTERFACE -fuse-ld=gold)
 endif()
 if(TRIREME_WERROR)

@@ -27,9 +27,9 @@ class Stage {
     virtual bool may_recompute(std::size_t block) const = 0;
     /// Forward pass of one block for this rank's micro-batch of `micro_step`. The first block of
     /// the model ignores the values of its input, which only ties it into the graph. Others take
-    /// and return [T / tensor ranks, D]; the one before the head may return fewer rows. The model's
-    /// last block returns the loss: a float64 scalar, already divided by the count of trained
-    /// labels of the whole step.
+    /// and return [T / tensor ranks, D]; the one before the head may return fewer rows, which the
+    /// head then takes. The model's last block returns the loss: a float64 scalar, already divided
+    /// by the count of trained labels of the whole step.
     virtual at::Tensor forward(std::size_t block, at::Tensor const& input,
                                std::int64_t micro_step) = 0;
 };

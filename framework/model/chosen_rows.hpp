@@ -11,10 +11,11 @@
 namespace trireme::framework::model {
 
 /// Returns h itself if it has just these rows: they were chosen before, or each sample is one token
-/// (none is empty). The meta device selects no rows: as many of the first ones have the shape.
+/// (none is empty). The meta device selects no rows: a copy of as many of the first ones takes as
+/// much memory.
 inline at::Tensor choose_rows(at::Tensor const& h, std::vector<std::int64_t> const& rows) {
     if (h.size(0) == std::ssize(rows)) return h;
-    return h.is_meta() ? h.narrow(0, 0, static_cast<std::int64_t>(rows.size()))
+    return h.is_meta() ? h.narrow(0, 0, static_cast<std::int64_t>(rows.size())).clone()
                        : h.index_select(0, on_device(rows, h.device()));
 }
 

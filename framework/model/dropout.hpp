@@ -27,7 +27,7 @@ struct Rows {
     at::Tensor sample_ids, position_ids; ///< the same where the path of a GPU reads them
 };
 
-/// The tokens that `count` rows are.
+/// Returns the tokens that `count` rows are, under a dropout layer.
 Rows rows_of(DropoutUse const& use, std::int64_t count);
 
 } // namespace trireme::framework::model

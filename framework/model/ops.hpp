@@ -28,7 +28,7 @@ at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& wei
 at::Tensor rms_norm_over_ranks(at::Tensor const& x, parallel::ParameterUse const& weight,
                                RmsOptions const& options, parallel::TensorAxis const& axis);
 
-/// Tokens of a micro-batch, by their places in it; null: all.
+/// Names tokens of a micro-batch by their places in it; null names all.
 using Tokens = std::vector<std::int64_t> const*;
 
 /// Names a dropout layer and the rows it falls on: the `part`-th of equal stretches of the
@@ -38,7 +38,7 @@ struct DropoutUse {
     Pass const& pass;
     std::uint64_t site;
     std::int64_t part = 0;
-    Tokens tokens = nullptr; ///< must live until the call returns
+    Tokens tokens = nullptr; ///< what it points to must live until the call returns
 };
 /// Inverted dropout of x[T, D]; the identity outside training or for p = 0.
 at::Tensor dropout(at::Tensor const& x, DropoutUse const& use);

@@ -52,7 +52,8 @@ class TransformerLayer {
   public:
     TransformerLayer(Config const& config, parallel::ParameterStore& store, std::int64_t index,
                      BlockOptions const& options = {});
-    /// [T / t, D] -> same; with `tokens`, legal where t = 1, only their rows: [tokens, D]
+    /// Computes x[T / t, D] -> same. With `tokens`, legal where t = 1, it goes on behind attention
+    /// with their rows alone and returns those: [tokens, D].
     at::Tensor forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass,
                        Tokens tokens = nullptr) const;
 
@@ -69,7 +70,7 @@ class TransformerLayer {
     Residual add(at::Tensor const& x, at::Tensor const& part, Norms const& norms,
                  DropoutUse const& dropped) const;
     DropoutUse hidden_dropout(Pass const& pass, Site site, Tokens tokens) const;
-    /// -> [T, H S / t], which the output layer reads
+    /// Computes what the output layer reads, [T, H S / t].
     at::Tensor attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
     at::Tensor feed_forward(at::Tensor const& x) const;
     AttentionShape attention_shape() const;
@@ -95,7 +96,7 @@ class Head {
 
   private:
     at::Tensor normalized(at::Tensor const& x) const;
-    /// [T, D], or the rows that it reads, [n, D] -> [rows, outputs]
+    /// Computes h -> [rows, outputs]; h is [T, D], or [n, D] of the rows that it reads.
     at::Tensor classify(at::Tensor h, Pass const& pass) const;
     /// Does what a head does with each token of the body's output before its last layer.
     at::Tensor transform(at::Tensor const& x) const;

@@ -89,6 +89,12 @@ parallel::PartTimes part_times(PassTimes const& t, double times) {
     return {times * t.forward, times * t.input_gradient, times * t.weight_gradient};
 }
 
+std::size_t part_of_last_layer(std::vector<std::int64_t> const& layers_of_parts) {
+    std::size_t part = layers_of_parts.size() - 1;
+    while (part > 0 && layers_of_parts[part] == 0) --part;
+    return part;
+}
+
 /// Times the schedule, whose parts were measured. Ranks wait for each other at the norm, so that
 /// what follows is that of the slowest stage.
 StepTime measured_time(Workload const& w, BlockTimes const& t, double transfer) {
@@ -107,7 +113,9 @@ StepTime measured_time(Workload const& w, BlockTimes const& t, double transfer) 
     };
     for (std::size_t part = 0; part < l.parts.size(); ++part) {
         parts.push_back({0, 0, 0});
-        add(part, t.layer, real(l.parts[part]));
+        bool const ends = part == part_of_last_layer(l.parts);
+        add(part, t.layer, real(l.parts[part] - (ends ? 1 : 0)));
+        if (ends) add(part, t.last_layer, 1);
         auto& tail = tails[part % tails.size()];
         tail.data += real(l.parts[part]) * t.layer_tail.data;
         tail.update += real(l.parts[part]) * t.layer_tail.update;

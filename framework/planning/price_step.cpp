@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "cluster/error.hpp"
+#include "framework/model/token_rows.hpp"
 #include "framework/planning/collective_cost.hpp"
 #include "framework/planning/launch_price.hpp"
 #include "framework/planning/step_cost.hpp"
@@ -196,6 +197,8 @@ BlockTimes price_blocks(SearchRequest const& request, OwnPlan const& plan) {
     BlockTimes times{.embeddings = passes(more, 0, each),
                      .layer = passes(more, kLayers - 1, each),
                      .head = passes(more, kLayers + 1, each)};
+    times.last_layer =
+        model::reads_one_token(request.model) ? passes(more, kLayers, each) : times.layer;
     TailTimes const all = tail_of(more, kLayers + 2, each),
                     without = tail_of(fewer, kLayers + 1, each);
     times.layer_tail = {std::max(0.0, all.data - without.data),

@@ -59,8 +59,8 @@ class Calibrate(unittest.TestCase):
         self.assertEqual([path.name for path in WORK.iterdir() if path.name.startswith(".calibrate")], [])
 
     def test_more_work_takes_longer(self):
-        """By a file that an idle machine of two cores wrote (`calibrate --quick`): beside other tests a product of some
-        microseconds may be timed at those that its thread waits for a core."""
+        """Plans by a file of an idle machine of two cores (`calibrate --quick`): beside other tests the time of a small product
+        may include waiting for a core."""
         machine = ROOT / "tests/golden/machine_of_two_cores.yaml"
 
         def step(*settings):

@@ -97,7 +97,7 @@ class Build:
         # An include in quotes is looked for beside the copy, in the copied tree, and beside the original.
         words[1:1] = ["-iquote", str(tree), *(w for s in sources for w in ("-iquote", str((ROOT / s).parent)))]
         words += ["-O1", "-Wno-error", "-MD", "-MF", str(out.with_suffix(".d"))]
-        # By the list that -MD writes the cache knows what a file includes without preprocessing it first.
+        # By the list that -MD writes a cache, if one is used, knows what a file includes without preprocessing it first.
         environment = dict(os.environ, CCACHE_SLOPPINESS=SLOPPINESS, CCACHE_DEPEND="1")
         must(f"{sources} do not compile", ([self.ccache] if self.ccache else []) + words, cwd=self.folder, env=environment)
         archive = "lib" + re.search(r"CMakeFiles/(trireme_\w+)\.dir", str(place))[1] + ".a"

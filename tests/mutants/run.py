@@ -6,7 +6,7 @@
     run.py BUILD --table           every mutant, and their table into docs/parity.md
     run.py BUILD --table --keep    the same, with what earlier calls found for mutants whose patch is what it was then
 
-Each patch changes one source file. Its copy is compiled with the line that compiles the file in BUILD, the object is
+Each patch changes one source file. Its copy is compiled with the line that compiles the file in BUILD, but at -O1, the object is
 linked in front of the archives of one program, and the program must fail and say the right thing. The same program with
 unchanged copies of the same files, compiled and linked the same way, must pass.
 """

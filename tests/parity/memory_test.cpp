@@ -102,7 +102,7 @@ struct Case {
     std::int64_t layers = 4, hidden = 96, vocabulary = 512, micro_steps = 3;
     bool tied = false;
     std::vector<std::string> frozen = {}; ///< patterns
-    bool base = false, average = false;
+    bool base = false, average = false, classifier = false;
 };
 
 std::vector<Case> cases() {
@@ -147,6 +147,12 @@ std::vector<Case> cases() {
           Case{4, {.tensor = 2, .zero = 2}, {}, 4, 96, 2000}}) {
         all.push_back(layout);
         all.back().base = all.back().average = true;
+    }
+    for (auto const& layout :
+         {Case{1, {}}, Case{1, {.recompute = Recompute::selective}}, Case{2, {.pipeline = 2}},
+          Case{2, {.pipeline = 2, .layers = {4, 0}}}}) {
+        all.push_back(layout);
+        all.back().classifier = true;
     }
     return all;
 }
@@ -205,6 +211,10 @@ double compare(Case const& c) {
     model::Config model = small_llama(c.layers, c.hidden, c.vocabulary);
     model.tied_embeddings = c.tied;
     model.frozen = c.frozen;
+    if (c.classifier) {
+        model.head = model::HeadKind::classification;
+        model.labels = {"no", "yes"};
+    }
     auto const step = described(c);
     auto const real = counted(model, step, c.ranks);
     double worst = 0;
@@ -216,7 +226,8 @@ double compare(Case const& c) {
         std::string const where = fmt::format("{} layers of {}, {}, rank {}", c.layers, c.hidden,
                                               describe(c.ranks, c.section), rank) +
                                   (c.frozen.empty() ? "" : ", lower half frozen") +
-                                  (c.base ? ", a base and an average" : "");
+                                  (c.base ? ", a base and an average" : "") +
+                                  (c.classifier ? ", a classifier" : "");
         fmt::print("{}: {:.3f} MB, predicted {:.3f} ({:+.2f} %)\n", where, mb(is.peak.peak),
                    mb(said.peak.peak), 100 * error);
         EXPECT_NEAR(error, 0, 0.03)

@@ -1,5 +1,5 @@
-// Sums of what parts take, as a search uses them, beside the code that trains; and searches of
-// large models.
+// Sums of what parts take, as a search uses them, beside the code that trains; prices of parts; and
+// searches of large models.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +9,7 @@
 #include "framework/planning/constants.hpp"
 #include "framework/planning/layout_search.hpp"
 #include "framework/planning/memory.hpp"
+#include "framework/planning/price_step.hpp"
 #include "tests/parity/known_models.hpp"
 #include "tests/parity/tiny_llama.hpp"
 
@@ -104,6 +105,36 @@ TEST(PlanMemory, SumsOfAClassifierAreCloseToo) {
     for (Sums const& c : std::vector<Sums>{
              {1, {}, 4}, {1, {.recompute = Recompute::full}, 4}, {4, {.pipeline = 4}, 2, 8}})
         EXPECT_LT(worst_stage(c, model), 0.08) << describe(c.ranks, c.section);
+}
+
+/// On an idle machine of two cores, which has measured no call of several ranks.
+planning::BlockTimes prices_of(model::Config const& model) {
+    planning::SearchRequest const search{
+        .model = model,
+        .run = {.model = planning::shape_of(model), .sequence = 128, .global_batch = 8},
+        .compute = parallelize::Compute::fp32,
+        .machine = planning::read_machine(TRIREME_GOLDEN "/machine_of_two_cores.yaml", ""),
+        .gpu = false};
+    planning::OwnPlan plan{.layout = layout_of({1, {}}, model)};
+    plan.layout.compute = search.compute;
+    return planning::price_blocks(search, plan);
+}
+
+TEST(PlanTime, TheLastLayerOfAClassifierIsPricedByWhatItDoes) {
+    model::Config model = eight_layers();
+    auto const as_any = prices_of(model);
+    EXPECT_EQ(as_any.last_layer.all(), as_any.layer.all());
+    model.head = model::HeadKind::classification;
+    model.labels = {"no", "yes"};
+    auto const times = prices_of(model);
+    EXPECT_EQ(times.layer.all(), as_any.layer.all());
+    // Left are the products of queries, keys and values, and attention.
+    double const width = static_cast<double>(model.hidden),
+                 keys = static_cast<double>(model.kv_heads * model.head_size),
+                 left = width + 2 * keys,
+                 all = left + width + 3 * static_cast<double>(model.feed_forward);
+    EXPECT_GT(times.last_layer.all(), left / all * times.layer.all());
+    EXPECT_LT(times.last_layer.all(), 0.5 * times.layer.all());
 }
 
 planning::SearchRequest search_of(model::Config const& model, std::int64_t nodes,

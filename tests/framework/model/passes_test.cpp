@@ -12,6 +12,7 @@
 #include "framework/model/ops.hpp"
 #include "framework/model/transformer_stage.hpp"
 #include "parallel/parameter_store.hpp"
+#include "tests/support/composed_path.hpp"
 
 namespace trireme::framework {
 namespace {
@@ -200,6 +201,8 @@ TEST(DropoutMasks, OfTheLastLayerBelongToTheTokensThatAClassifierReads) {
     ASSERT_EQ(all.size(0), 3 * kSampleTokens);
     at::Tensor const ends = at::arange(kSampleTokens - 1, 3 * kSampleTokens, kSampleTokens);
     EXPECT_TRUE(chosen.equal(all.index_select(0, ends)));
+    test::ComposedPath const path;
+    EXPECT_TRUE(shown.last_layer(pass).allclose(chosen));
 }
 
 TEST(DropoutMasks, OfAttentionAreNeverAlike) {

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
+#include "framework/planning/calibration.hpp"
 #include "framework/planning/constants.hpp"
 #include "framework/planning/stage_plan.hpp"
 
@@ -125,6 +128,27 @@ TEST(OwnTime, FewMicroStepsStandForMany) {
         EXPECT_NEAR(few.step, all.step, 1e-3 * all.step) << parallel::name_of(kind);
         EXPECT_NEAR(few.bubble, all.bubble, 1e-3 * all.step) << parallel::name_of(kind);
     }
+}
+
+TEST(OwnTime, TheLastLayerHasATimeOfItsOwnWhereverItIs) {
+    BlockTimes const measured{
+        .embeddings = {1}, .layer = {16}, .head = {2}, .last_layer = {4}, .last_tail = {0, 0.5}};
+    Wire wire;
+    Calibration free_messages;
+    free_messages.fits.push_back({.op = cluster::Collective::exchange});
+    wire.machine.calibration = std::make_shared<Calibration const>(free_messages);
+    auto const step = [&](std::vector<int> const& layers) {
+        parallelize::ParallelSection const section{.pipeline = static_cast<int>(layers.size()),
+                                                   .replicate = 1,
+                                                   .shard = 1,
+                                                   .layers = layers};
+        // Passes of one micro-step follow each other.
+        return own_time(wire.run, wire.plan(section, 1), wire.machine, wire.stack, &measured).step;
+    };
+    double const all = 1 + 7 * 16 + 4 + 2 + 0.5;
+    EXPECT_NEAR(step({8}), all, 1e-9);
+    EXPECT_NEAR(step({4, 4}), all, 1e-9);
+    EXPECT_NEAR(step({4, 4, 0}), all, 1e-9) << "the head alone in the last part";
 }
 
 TEST(OwnTime, LayersAreCutAsTheCodeCutsThem) {
