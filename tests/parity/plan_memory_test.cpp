@@ -107,7 +107,8 @@ TEST(PlanMemory, SumsOfAClassifierAreCloseToo) {
         EXPECT_LT(worst_stage(c, model), 0.08) << describe(c.ranks, c.section);
 }
 
-/// On an idle machine of two cores, which has measured no call of several ranks.
+/// Prices the parts by an idle machine of two cores, for micro-batches of four samples: products of
+/// fewer rows than it measured cost as much as the smallest.
 planning::BlockTimes prices_of(model::Config const& model) {
     planning::SearchRequest const search{
         .model = model,
@@ -115,7 +116,7 @@ planning::BlockTimes prices_of(model::Config const& model) {
         .compute = parallelize::Compute::fp32,
         .machine = planning::read_machine(TRIREME_GOLDEN "/machine_of_two_cores.yaml", ""),
         .gpu = false};
-    planning::OwnPlan plan{.layout = layout_of({1, {}}, model)};
+    planning::OwnPlan plan{.layout = layout_of({1, {}}, model), .micro_batch = 4};
     plan.layout.compute = search.compute;
     return planning::price_blocks(search, plan);
 }
