@@ -16,10 +16,10 @@ class Stage {
     /// Units of the store whose gradients are complete once the backward pass of `block` is done,
     /// in the order to reduce them. Over all blocks each unit appears once.
     virtual std::vector<std::size_t> const& units_completed_by(std::size_t block) const = 0;
-    /// Shape of what this part is given by the part before it, for this rank's micro-batch of
-    /// `micro_step`: [T / tensor ranks, D], or fewer rows where the head alone is left to come.
+    /// Returns the shape of what the part before it gives to this one, for this rank's micro-batch
+    /// of `micro_step`: [T / tensor ranks, D], or fewer rows where the head alone is left to come.
     virtual std::vector<std::int64_t> input_shape(std::int64_t micro_step) const = 0;
-    /// Shape of what it gives to the part after it: the input_shape of that one.
+    /// Returns the shape of what it gives to the part after it: the input_shape of that one.
     virtual std::vector<std::int64_t> output_shape(std::int64_t micro_step) const = 0;
     virtual at::TensorOptions boundary_options() const = 0; ///< dtype and device
     /// Tells whether the forward pass of the block may run a second time in the backward pass

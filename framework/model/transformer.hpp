@@ -88,8 +88,8 @@ class TransformerLayer {
 class Head {
   public:
     Head(Config const& config, parallel::ParameterStore& store, BlockOptions const& options = {});
-    /// -> float64 scalar: loss sum * pass.loss_scale. Appends one result per sample. x: [T / t, D],
-    /// or [n, D] where rows_read() says which of them it reads.
+    /// Returns loss sum * pass.loss_scale, a float64 scalar, and appends one result per sample.
+    /// x: [T / t, D], or [n, D] of the rows that rows_read() names.
     at::Tensor forward(at::Tensor const& x, Pass const& pass, Results& results) const;
     /// [T, V] for what follows each token, [T, outputs] of it, or [samples, outputs].
     at::Tensor logits(at::Tensor const& x, Pass const& pass) const;

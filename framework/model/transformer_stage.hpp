@@ -90,7 +90,7 @@ class TransformerStage : public parallel::Stage {
     /// alone that the head reads. No part may decide it by what it holds, or the sums of a product
     /// would round another way in another layout.
     bool chooses_rows(Pass const& pass) const;
-    /// Shape of what the model's first `layers` layers leave.
+    /// Returns the shape of what the model's first `layers` layers leave.
     std::vector<std::int64_t> shape_behind(std::int64_t layers, std::int64_t micro_step) const;
     void find_units(parallel::ParameterStore const& store, PartRange const& range);
 

@@ -26,7 +26,7 @@ struct TailTimes {
 
 struct BlockTimes {
     PassTimes embeddings, layer, head;
-    PassTimes last_layer;            ///< that of a classifier may compute less than the others
+    PassTimes last_layer;            ///< a classifier's may compute less than the others
     TailTimes layer_tail;            ///< of one layer
     TailTimes first_tail, last_tail; ///< of the embeddings and the head, with what no layer has
 };
