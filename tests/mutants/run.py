@@ -51,6 +51,9 @@ def read_mutants(runs):
     entries = json.loads((HERE / "mutants.json").read_text())
     mutants = [Mutant(entry, runs) for entry in entries]
     names = [m.name for m in mutants]
+    for mutant in mutants:
+        if headers := [source for source in mutant.sources if not source.endswith(".cpp")]:
+            raise Broken(f"{mutant.name}: {headers} are not compiled: legal: in mutants.json `compile`, the sources that include them")
     loose = {p.stem for p in HERE.glob("*.patch")} ^ set(names)
     if loose or len(set(names)) != len(names):
         raise Broken(f"mutants.json and *.patch do not agree: {sorted(loose) or names}")
