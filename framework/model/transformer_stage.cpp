@@ -108,7 +108,7 @@ std::vector<std::int64_t> TransformerStage::shape_behind(std::int64_t layers,
                                                          std::int64_t micro_step) const {
     Pass const& pass = passes_->at(static_cast<std::size_t>(micro_step));
     bool const few = layers == config_.layers && chooses_rows(pass);
-    return {few ? std::ssize(pass.micro_batch.offsets) - 1
+    return {few ? pass.micro_batch.sample_count()
                 : pass.ids.tokens.size(0) / options_.tensor.size(),
             config_.hidden};
 }
