@@ -49,11 +49,6 @@ at::Tensor product_in_pieces(at::Tensor const& a, at::Tensor const& b, at::Tenso
     return whole;
 }
 
-/// The weight as [I, O], whichever way it is stored.
-at::Tensor from_input(ParameterUse const& weight) {
-    return weight.input_major() ? weight.value() : weight.value().t();
-}
-
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
     static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight,
                             ParameterUse const* bias) {
@@ -69,10 +64,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
         at::Tensor const x = context->get_saved_variables()[0];
         at::Tensor dx;
         if (context->needs_input_grad(0)) dx = at::mm(dy, from_input(weight).t());
-        if (weight.trainable())
-            weight.input_major() ? weight.deliver_product(x.t(), dy)
-                                 : weight.deliver_product(dy.t(), x);
-        if (bias && bias.trainable()) bias.deliver(dy.sum(0));
+        deliver_gradients(weight, bias, dy, x);
         return {dx, {}, {}};
     }
 };
@@ -144,6 +136,18 @@ at::Tensor product(at::Tensor const& a, at::Tensor const& b, at::Tensor const& b
     if (products_in_pieces.load(std::memory_order_relaxed) && a.is_cpu())
         return product_in_pieces(a, b, bias);
     return bias.defined() ? at::addmm(bias, a, b) : at::mm(a, b);
+}
+
+at::Tensor from_input(ParameterUse const& weight) {
+    return weight.input_major() ? weight.value() : weight.value().t();
+}
+
+void deliver_gradients(ParameterUse const& weight, ParameterUse const& bias, at::Tensor const& dy,
+                       at::Tensor const& x) {
+    if (weight.trainable())
+        weight.input_major() ? weight.deliver_product(x.t(), dy)
+                             : weight.deliver_product(dy.t(), x);
+    if (bias && bias.trainable()) bias.deliver(dy.sum(0));
 }
 
 at::Tensor linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias) {

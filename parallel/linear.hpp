@@ -12,6 +12,11 @@ namespace trireme::parallel {
 /// the graph keeps addresses of handles: no temporary will do
 inline ParameterUse const kNoParameter{};
 
+/// A linear layer's weight, and its bias, which may be empty.
+struct LinearUse {
+    ParameterUse weight, bias;
+};
+
 /// Tells whether product() computes pieces of a fixed size, each in one thread, so that its bits do
 /// not depend on the number of threads. Otherwise the library divides a product by threads as it
 /// likes: sums are rounded otherwise then in float64, and in float32 where there are few columns.
@@ -26,6 +31,14 @@ at::Tensor product(at::Tensor const& a, at::Tensor const& b, at::Tensor const& b
 /// and so its gradient.
 at::Tensor linear(at::Tensor const& x, ParameterUse const& weight,
                   ParameterUse const& bias = kNoParameter);
+
+// The parts of `linear`, for layers that are divided over ranks.
+
+/// The weight as [I, O], whichever way it is stored.
+at::Tensor from_input(ParameterUse const& weight);
+/// Delivers the gradients of a layer that read x[T, I] where its output's gradient is dy[T, O].
+void deliver_gradients(ParameterUse const& weight, ParameterUse const& bias, at::Tensor const& dy,
+                       at::Tensor const& x);
 
 /// y[T, D] = table[V, D] at ids[T] (int64). `anchor` is any tensor that requires a gradient: ids
 /// have none, and a graph must start somewhere. The gradient of rows is summed in token order, so

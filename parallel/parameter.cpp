@@ -128,4 +128,8 @@ void now_or_later(std::function<void()> work) {
         work();
 }
 
+bool weight_gradients_wait() {
+    return current_queue != nullptr;
+}
+
 } // namespace trireme::parallel

@@ -170,5 +170,7 @@ class WeightGradientQueue {
 };
 /// Runs `work` at once, or puts it into this thread's queue.
 void now_or_later(std::function<void()> work);
+/// Tells whether such work waits in this thread.
+bool weight_gradients_wait();
 
 } // namespace trireme::parallel

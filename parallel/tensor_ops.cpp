@@ -63,19 +63,6 @@ struct ScatterSum : torch::autograd::Function<ScatterSum> {
     }
 };
 
-struct AddBias : torch::autograd::Function<AddBias> {
-    static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* bias) {
-        context->saved_data["bias"] = reinterpret_cast<std::int64_t>(bias);
-        return x + bias->value();
-    }
-    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& bias =
-            *reinterpret_cast<ParameterUse const*>(context->saved_data["bias"].toInt());
-        if (bias.trainable()) bias.deliver(gradients[0].sum(0));
-        return {gradients[0], {}};
-    }
-};
-
 } // namespace
 
 at::Tensor gather_sequence(at::Tensor const& x, TensorAxis const& axis) {
@@ -88,13 +75,6 @@ at::Tensor gather_sequence_alike(at::Tensor const& x, TensorAxis const& axis) {
 
 at::Tensor scatter_sum(at::Tensor const& x, TensorAxis const& axis) {
     return axis.size() == 1 ? x : ScatterSum::apply(x, axis.group);
-}
-
-at::Tensor row_linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias,
-                      TensorAxis const& axis) {
-    if (axis.size() == 1) return linear(x, weight, bias);
-    at::Tensor const y = scatter_sum(linear(x, weight), axis);
-    return bias ? AddBias::apply(y, &bias) : y;
 }
 
 at::Tensor row_embedding(at::Tensor const& anchor, at::Tensor const& ids, ParameterUse const& table,

@@ -32,10 +32,6 @@ at::Tensor gather_sequence_alike(at::Tensor const& x, TensorAxis const& axis);
 /// figure 5.
 at::Tensor scatter_sum(at::Tensor const& x, TensorAxis const& axis);
 
-/// y[T / t, O] = sum over ranks of x[T, I / t] w[O, I / t]^T, plus b[O], which each rank adds to
-/// its own rows.
-at::Tensor row_linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias,
-                      TensorAxis const& axis);
 /// y[T / t, D] = table[V, D] at ids[T], of which each rank holds a stretch of rows.
 at::Tensor row_embedding(at::Tensor const& anchor, at::Tensor const& ids, ParameterUse const& table,
                          TensorAxis const& axis);

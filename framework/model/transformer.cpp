@@ -7,7 +7,7 @@
 #include "framework/model/embedding_halves.hpp"
 #include "framework/model/heads.hpp"
 #include "framework/model/token_rows.hpp"
-#include "parallel/linear.hpp"
+#include "parallel/divided_linear.hpp"
 
 namespace trireme::framework::model {
 
@@ -160,7 +160,7 @@ at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& tab
     bool const apart = config_.parallel_residual;
     Residual const second = apart ? before(beside, feed_forward_norm_) : Residual{beside, {}};
     Residual const h =
-        add(second.sum, parallel::row_linear(seen, output_.weight, output_.bias, options_.tensor),
+        add(second.sum, parallel::row_linear(seen, output_, options_.tensor),
             {attention_output_norm_, attention_norm_, apart ? nullptr : &feed_forward_norm_},
             hidden_dropout(pass, Site::attention_output, tokens));
     return add(h.sum, feed_forward(apart ? second.normal : h.normal),
@@ -171,9 +171,9 @@ at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& tab
 
 at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& table,
                                     Pass const& pass) const {
-    at::Tensor const whole = parallel::gather_sequence(x, options_.tensor);
-    at::Tensor q = apply(query_, whole), k = apply(key_, whole);
-    at::Tensor const v = apply(value_, whole);
+    auto const made = parallel::column_linears(x, {&query_, &key_, &value_}, options_.tensor);
+    at::Tensor q = made[0], k = made[1];
+    at::Tensor const v = made[2];
     AttentionShape const shape = attention_shape();
     if (config_.query_key_norm == QueryKeyNorm::heads) {
         q = rms_norm_heads(q, query_norm_.weight, rms_of(config_));
@@ -212,12 +212,15 @@ AttentionShape TransformerLayer::attention_shape() const {
 }
 
 at::Tensor TransformerLayer::feed_forward(at::Tensor const& x) const {
-    at::Tensor const whole = parallel::gather_sequence(x, options_.tensor), up = apply(up_, whole);
-    at::Tensor const inner = config_.gated ? gated(apply(gate_, whole), up, config_.activation)
+    std::vector<LinearUse const*> layers{&up_};
+    if (config_.gated) layers.push_back(&gate_);
+    auto const made = parallel::column_linears(x, layers, options_.tensor);
+    at::Tensor const &up = made.front(), &gate = made.back();
+    at::Tensor const inner = config_.gated ? gated(gate, up, config_.activation)
                              : config_.activation == Activation::xielu
                                  ? clear_padding(xielu(up, xielu_), up_.weight.parameter().slice())
                                  : activate(up, config_.activation);
-    return parallel::row_linear(inner, down_.weight, down_.bias, options_.tensor);
+    return parallel::row_linear(inner, down_, options_.tensor);
 }
 
 Head::Head(Config const& config, ParameterStore& store, BlockOptions const& options)

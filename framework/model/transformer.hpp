@@ -10,14 +10,13 @@
 #include "framework/model/layer_names.hpp"
 #include "framework/model/ops.hpp"
 #include "framework/model/pass.hpp"
+#include "parallel/linear.hpp"
 #include "parallel/parameter_store.hpp"
 #include "parallel/tensor_ops.hpp"
 
 namespace trireme::framework::model {
 
-struct LinearUse {
-    parallel::ParameterUse weight, bias;
-};
+using parallel::LinearUse;
 
 /// How the blocks of a part are run.
 struct BlockOptions {

@@ -101,16 +101,19 @@ struct LayerCost {
     Cost forward, backward, head;
 };
 
-/// Costs of one layer of Llama-3 8B, and of all that the head does.
-LayerCost layer_of_8b() {
+/// Costs of one layer of Llama-3 8B on one rank of `tensor`, and of all that the head does.
+LayerCost layer_of_8b(int tensor = 1) {
     model::Config c = llama_3_8b();
     c.layers = 2;
+    auto const step = planning::even_step(
+        c, {.tensor = tensor}, {.compute = parallelize::Compute::bf16}, {1, 8192, 8192}, tensor);
     LayerCost found;
-    for (auto const& place :
-         planning::step_cost(c, one_sample(8192, parallelize::Compute::bf16), 0, true)) {
-        fmt::print("{} {}: {} launches, {} products, {:.2f} GB elementwise, {} allocations\n",
+    for (auto const& place : planning::step_cost(c, step, 0, true)) {
+        fmt::print("{} {}: {} launches, {} products, {:.2f} GB elementwise, {} allocations, {} of "
+                   "{} collectives exposed\n",
                    place.doing, place.block, place.cost.launches, place.cost.products,
-                   static_cast<double>(place.cost.elementwise()) / 1e9, place.cost.allocations);
+                   static_cast<double>(place.cost.elementwise()) / 1e9, place.cost.allocations,
+                   place.cost.exposed, place.cost.collectives);
         if (place.block == 2)
             (place.doing == "forward" ? found.forward : found.backward) = place.cost;
         if (place.block == 3) found.head += place.cost;
@@ -128,6 +131,18 @@ TEST(StepCost, ALayerAndTheHeadOfLlama8BStayBelowTheirCeilings) {
     EXPECT_LE(cost.forward.elementwise(), 1'500'000'000);
     EXPECT_LE(cost.backward.elementwise(), 2'530'000'000);
     EXPECT_EQ(cost.head.launches, 15);
+    EXPECT_EQ(cost.forward.waits + cost.backward.waits + cost.head.waits, 0);
+}
+
+/// Of eight tensor ranks, in two chunks of rows: the first gather and the last sum of attention and
+/// of feed-forward are waited for, and backward the first gather of each.
+TEST(StepCost, TensorRanksWaitForOneChunkOfRows) {
+    LayerCost const cost = layer_of_8b(8);
+    EXPECT_LE(cost.forward.launches + cost.backward.launches, 60);
+    EXPECT_EQ(cost.forward.collectives, 2 * 4);
+    EXPECT_EQ(cost.forward.exposed, 4);
+    EXPECT_EQ(cost.backward.collectives, 2 * 2 + 4);
+    EXPECT_EQ(cost.backward.exposed, 2);
     EXPECT_EQ(cost.forward.waits + cost.backward.waits + cost.head.waits, 0);
 }
 

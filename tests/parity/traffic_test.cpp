@@ -10,6 +10,7 @@
 #include "tests/parity/known_models.hpp"
 #include "tests/parity/tiny_llama.hpp"
 #include "tests/parity/traffic_step.hpp"
+#include "tests/support/composed_path.hpp"
 
 namespace trireme::test {
 namespace {
@@ -49,6 +50,12 @@ TEST(Traffic, CountedIsPredictedInBfloat16) {
         if (layout.ranks <= 4)
             expect_as_predicted(
                 {layout, {parallelize::NumericsMode::fast, parallelize::Compute::bf16}, false});
+}
+
+TEST(Traffic, CountedIsPredictedOnAGpusPath) {
+    ComposedPath const path;
+    for (auto const& layout : layouts_to_count())
+        if (layout.parallel.tensor > 1) expect_as_predicted({layout, {}, true});
 }
 
 /// Elements of a rank's flat buffers with their padding, and parameters without.

@@ -1,0 +1,36 @@
+// Linear layers that are divided over the tensor axis, by columns of what they make or by columns
+// of what they read (Shoeybi et al., "Megatron-LM", 2019, section 3), with sequence parallelism
+// around them (parallel/tensor_ops.hpp).
+//
+// [Note: divided products] On the path of a GPU communication goes behind products. Forward, rows
+// come in chunks (Budgets::divided_rows): while one is computed, the next is gathered, or the sum
+// of the one before is on its way. Between the passes a rank keeps its own rows of what the layers
+// read, and the backward pass gathers the others again while it computes the input's gradient
+// (Korthikanti et al., section 4.2.2); that gradient is added over the ranks during the product of
+// the weights'. Only what is gathered or added before the first product, or after the last, is
+// waited for. On the CPU copies take the cores that products need: there rows come whole, and stay.
+//
+// Layers are named by address: they must outlive the graph. Each function is collective over the
+// axis, forward and backward, and local on one rank.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <vector>
+
+#include "parallel/linear.hpp"
+#include "parallel/tensor_ops.hpp"
+
+namespace trireme::parallel {
+
+/// y_i[T, O_i / t] = x w_i[O_i / t, D]^T + b_i[O_i / t], for layers that read the same x, of which
+/// each rank has x[T / t, D]. What the layers leave for the gradient of x is added by the products
+/// themselves, one layer after another.
+std::vector<at::Tensor> column_linears(at::Tensor const& x,
+                                       std::vector<LinearUse const*> const& layers,
+                                       TensorAxis const& axis);
+
+/// y[T / t, O] = sum over ranks of x[T, I / t] w[O, I / t]^T, plus b[O], which each rank adds to
+/// its own rows.
+at::Tensor row_linear(at::Tensor const& x, LinearUse const& layer, TensorAxis const& axis);
+
+} // namespace trireme::parallel
