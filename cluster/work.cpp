@@ -60,6 +60,7 @@ void Work::State::finish() {
 }
 
 Work::Work(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Work::Work() noexcept = default;
 Work::Work(Work&&) noexcept = default;
 
 Work& Work::operator=(Work&& other) noexcept {

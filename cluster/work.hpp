@@ -30,7 +30,7 @@ class Operation {
 /// its memory is about to go away under the library. A default-constructed Work is done.
 class Work {
   public:
-    Work() = default;
+    Work() noexcept;
     Work(Work&&) noexcept;
     Work& operator=(Work&&) noexcept;
     ~Work();

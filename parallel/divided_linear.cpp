@@ -117,8 +117,8 @@ void deliver_all(Layers const& layers, variable_list const& dy, at::Tensor const
 
 /// The group that a node was made with; null where there is one rank.
 Communicator* group_of(AutogradContext* context) {
-    return context->saved_data.contains("group") ? &recall<Communicator>(context, "group")
-                                                 : nullptr;
+    return context->saved_data.count("group") > 0 ? &recall<Communicator>(context, "group")
+                                                  : nullptr;
 }
 
 struct ColumnLinears : torch::autograd::Function<ColumnLinears> {

@@ -212,9 +212,7 @@ StepMemory count_memory(model::Config const& model, StepDescription const& step,
 StepMemory predict_memory(model::Config const& model, StepDescription const& step, int rank,
                           bool gpu) {
     DryGpu const dry(gpu);
-    // Lets as many reductions wait as may: in a run the network decides how many do.
-    constexpr int kLooks = 64;
-    auto const world = parallel::make_dry_world(step.mesh, rank, {}, kLooks);
+    auto const world = parallel::make_dry_world(step.mesh, rank, {}, parallel::kSlowNetwork);
     return count_memory(model, step, *world, at::kMeta);
 }
 

@@ -250,8 +250,8 @@ Cost LaunchCounter::total() const {
 
 std::vector<PlaceCost> step_cost(model::Config const& model, StepDescription const& step, int rank,
                                  bool gpu, StepWatcher* watcher) {
-    auto const world =
-        parallel::make_dry_world(step.mesh, rank, {.observer = std::make_shared<Calls>()});
+    auto const world = parallel::make_dry_world(
+        step.mesh, rank, {.observer = std::make_shared<Calls>()}, parallel::kSlowNetwork);
     DryGpu const dry(gpu);
     std::optional<LaunchCounter> counter;
     try {

@@ -167,6 +167,7 @@ void expect_as_of_one_rank(Divided const& divided) {
         } else {
             torch::autograd::backward({(sum * own(direction)).sum()}, {});
         }
+        at::NoGradGuard const no_graph; // as in a backward pass
         for (auto const& work : waiting) work();
         EXPECT_EQ(waiting.empty(), !in_turn);
         EXPECT_TRUE(close(part.grad(), own(x.grad())));

@@ -125,11 +125,11 @@ LayerCost layer_of_8b(int tensor = 1) {
 TEST(StepCost, ALayerAndTheHeadOfLlama8BStayBelowTheirCeilings) {
     LayerCost const cost = layer_of_8b();
     EXPECT_EQ(cost.forward.launches, 13);
-    EXPECT_EQ(cost.backward.launches, 29);
+    EXPECT_EQ(cost.backward.launches, 26);
     EXPECT_EQ(cost.forward.products, 8);
     EXPECT_EQ(cost.backward.products, 20);
     EXPECT_LE(cost.forward.elementwise(), 1'500'000'000);
-    EXPECT_LE(cost.backward.elementwise(), 2'530'000'000);
+    EXPECT_LE(cost.backward.elementwise(), 1'930'000'000);
     EXPECT_EQ(cost.head.launches, 15);
     EXPECT_EQ(cost.forward.waits + cost.backward.waits + cost.head.waits, 0);
 }
@@ -144,6 +144,22 @@ TEST(StepCost, TensorRanksWaitForOneChunkOfRows) {
     EXPECT_EQ(cost.backward.collectives, 2 * 2 + 4);
     EXPECT_EQ(cost.backward.exposed, 2);
     EXPECT_EQ(cost.forward.waits + cost.backward.waits + cost.head.waits, 0);
+}
+
+/// Korthikanti et al., section 4: without its scores a layer keeps 34 bytes of a token and width,
+/// divided by the tensor ranks. As there, this does not count what is kept of a row: its norms'
+/// scales, and the logarithms of its scores' sums, 0.04 bytes.
+TEST(StepCost, ALayerKeepsWhatTensorRanksDivide) {
+    model::Config const c = llama_3_8b();
+    constexpr std::int64_t kTokens = 8192;
+    for (int const tensor : {1, 2, 4, 8}) {
+        double const bytes =
+            planning::profile_blocks(c, {.tensor = tensor, .length = kTokens, .gpu = true})
+                .saved_layer /
+            static_cast<double>(kTokens * c.hidden);
+        fmt::print("{} tensor ranks: {:.2f} bytes of a token and width\n", tensor, bytes);
+        EXPECT_LE(bytes, 34.04 / tensor);
+    }
 }
 
 std::int64_t launches_of(model::Config const& model, parallelize::Compute compute, int stages = 1) {
@@ -168,7 +184,7 @@ TEST(StepCost, AttentionThatIsNotFlashAsksForMoreLaunches) {
                        cap = launches_of(capped, parallelize::Compute::bf16);
     fmt::print("launches: flash {}, float32 {}, dropout {}, cap {}, 2 stages {}\n", flash, single,
                drop, cap, launches_of(plain, parallelize::Compute::bf16, 2));
-    EXPECT_EQ(flash, 42);
+    EXPECT_EQ(flash, 39);
     EXPECT_GT(single, flash + 20);
     EXPECT_GT(cap, single);
     EXPECT_GT(drop, cap);

@@ -39,12 +39,20 @@ class SlurmTest(unittest.TestCase):
 
     def tearDown(self):
         subprocess.run(["scancel", "--user=root"], check=False)
+        off = [number for number in (1, 2, 3, 4) if not pathlib.Path(f"/proc/{self.init_of(number)}").exists()]
+        for number in off:
+            node("start", number)
         for number in (1, 2, 3, 4):
-            if not pathlib.Path(f"/proc/{self.init_of(number)}").exists():
-                node("start", number)
             node("mend", number)
         self.wait("all ranks to end", lambda: not self.run_.nodes_of_ranks())
         self.wait("four idle nodes", lambda: output("sinfo", "-h", "-p", "prod", "-t", "idle", "-o", "%D") == "4")
+        if off:  # the controller may not have noticed yet that it was off, nor that it does not listen again
+            self.wait("four nodes that start what they are told", self.four_nodes_start_something)
+
+    @staticmethod
+    def four_nodes_start_something():
+        command = ["srun", "--quiet", "--partition=prod", "-N4", "-n4", "--immediate=10", "true"]
+        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
     @staticmethod
     def init_of(number):
