@@ -20,6 +20,7 @@ cluster::FakeSplit answer(MeshShape const& shape, std::array<int, kAxes> const& 
     if (is_of(kActivations, group) || is_of(kActivationGradients, group))
         return along(Axis::pipeline);
     auto const replicate = along(Axis::replicate), shard = along(Axis::shard);
+    if (group == kGradients) return shard;
     if (group == kData)
         return {shard.rank * replicate.size + replicate.rank, replicate.size * shard.size};
     if (auto const copies = sharers_of(group)) return {along(Axis::tensor).rank % *copies, *copies};

@@ -110,12 +110,18 @@ void Engine::run(Action const& action) {
     }
 }
 
+std::vector<std::size_t> const& Engine::read_by(Stage const& stage, std::size_t block,
+                                                int direction) const {
+    bool const forward = direction > 0 || (options_.recompute && stage.may_recompute(block));
+    return forward ? stage.units_read_by(block) : stage.units_read_back_by(block);
+}
+
 void Engine::acquire(Stage const& stage, std::size_t block, int direction) {
-    for (auto const unit : stage.units_read_by(block)) gatherer_.acquire(unit);
+    for (auto const unit : read_by(stage, block, direction)) gatherer_.acquire(unit);
     // The block after this one travels while this one computes.
     std::size_t const next = block + static_cast<std::size_t>(direction); // wraps below 0
     if (next < stage.block_count())
-        for (auto const unit : stage.units_read_by(next)) gatherer_.prefetch(unit);
+        for (auto const unit : read_by(stage, next, direction)) gatherer_.prefetch(unit);
 }
 
 void Engine::release(Stage const& stage, std::size_t block) {
@@ -166,7 +172,9 @@ void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
             x = passes.back().output;
             if (!x.requires_grad()) passes.back().output = at::Tensor();
         }
-        release(stage, b);
+        // What the last block reads stays for its backward pass, if that comes next.
+        bool const turns = training && backward_is_next && b + 1 == stage.block_count();
+        if (!turns) release(stage, b);
     }
     if (!micro_batch) return;
     leave(chunk, micro_step, x);

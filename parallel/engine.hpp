@@ -68,6 +68,9 @@ class Engine {
                       std::int64_t micro_step, bool training);
     at::Tensor pass_back(Stage& stage, std::size_t block, Pass& pass, at::Tensor const& gradient,
                          std::int64_t micro_step);
+    /// Units that a pass of the block reads; `direction`: 1 forward, -1 back.
+    std::vector<std::size_t> const& read_by(Stage const& stage, std::size_t block,
+                                            int direction) const;
     void acquire(Stage const& stage, std::size_t block, int direction);
     void release(Stage const& stage, std::size_t block);
     bool is_first(int chunk) const { return chunk == 0 && stage_ == 0; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "parallel/budgets.hpp"
+#include "parallel/compute_path.hpp"
 #include "parallel/group_names.hpp"
 #include "parallel/memory_class.hpp"
 #include "parallel/micro_batch_ranks.hpp"
@@ -19,19 +20,20 @@ bool is_partial(Parameter const& p) {
     return p.slice().copies > 1 && (p.spec().partial || shared_heads);
 }
 
-/// Waits for the reduction that was started first.
-template <typename Flights>
-void complete_first(Flights& in_flight) {
-    auto& first = in_flight.front();
-    finish(first.work, first.source);
-    if (first.arrived.defined()) first.unit->total[first.use].add_(first.arrived);
-    in_flight.pop_front();
+/// On a GPU a group of its own for gradients, null on the host.
+std::unique_ptr<cluster::Communicator> group_for_gradients(ParameterStore const& store,
+                                                           Mesh const& mesh) {
+    auto& shard = mesh.along(Axis::shard);
+    at::Tensor const any = at::empty({0}, store.options().device);
+    if (shard.size() == 1 || !composed(any)) return nullptr;
+    return shard.split(0, shard.rank(), std::string(kGradients));
 }
 
 } // namespace
 
 GradientReducer::GradientReducer(ParameterStore& store, Mesh const& mesh)
-    : store_(store), mesh_(mesh), data_(mesh.data()) {
+    : store_(store), mesh_(mesh), data_(mesh.data()), own_group_(group_for_gradients(store, mesh)),
+      shard_(own_group_ ? *own_group_ : mesh.along(Axis::shard)) {
     auto& tensor = mesh.along(Axis::tensor);
     for (auto const& p : store.parameters())
         if (p->slice().copies > 1) sharers_[p->slice().copies];
@@ -64,18 +66,18 @@ void GradientReducer::unit_done(std::size_t index, std::int64_t micro_step) {
     if (has_micro_batch(micro_step)) store_.check_all_delivered(index);
     if (store_.options().separate_micro_batches) {
         fold(unit, micro_step);
-    } else if (!unit.current_is_total) {
-        reduce(unit);
-    } else if (micro_step == micro_steps_ - 1) {
+    } else if (bool const last = micro_step == micro_steps_ - 1; !unit.current_is_total) {
+        reduce(unit, last);
+    } else if (last) {
         store_.zero_undelivered(index);
-        reduce(unit);
+        reduce(unit, last);
     } else {
         unit.close_micro_batch();
     }
     poll(); // Open MPI moves data only while it is polled
 }
 
-void GradientReducer::reduce(Unit& unit) {
+void GradientReducer::reduce(Unit& unit, bool last) {
     AllocatingFor const arriving(MemoryClass::communication);
     std::string const name = "gradient/" + unit.name;
     std::vector<at::Tensor> const buffers = unit.close_micro_batch();
@@ -84,6 +86,7 @@ void GradientReducer::reduce(Unit& unit) {
             in_flight_.push_back(
                 {&unit,
                  use,
+                 last,
                  buffers[use],
                  {},
                  data_.all_reduce(buffer_of(buffers[use]), cluster::ReduceOp::sum, name)});
@@ -95,23 +98,49 @@ void GradientReducer::reduce(Unit& unit) {
                                        ? at::Tensor()
                                        : unit.total[use].new_empty({unit.end - unit.begin});
         at::Tensor const kept = arrived.defined() ? arrived : unit.kept_gradient(use);
-        in_flight_.push_back({&unit, use, source, arrived,
-                              mesh_.along(Axis::shard)
-                                  .reduce_scatter(buffer_of(source), buffer_of(kept),
-                                                  cluster::ReduceOp::sum, name)});
+        in_flight_.push_back({&unit, use, last, source, arrived,
+                              shard_.reduce_scatter(buffer_of(source), buffer_of(kept),
+                                                    cluster::ReduceOp::sum, name)});
     }
-    while (!unit.current_is_total && in_flight_.size() > budgets.reductions)
-        complete_first(in_flight_);
+    bool const goes_on = store_.options().zero > 0 && mesh_.along(Axis::replicate).size() > 1;
+    while ((!unit.current_is_total || goes_on) && in_flight_.size() > budgets.reductions)
+        complete_first();
 }
 
-bool GradientReducer::poll() {
+void GradientReducer::complete_first() {
+    auto& first = in_flight_.front();
+    parallel::finish(first.work, first.source);
+    if (first.arrived.defined()) first.unit->total[first.use].add_(first.arrived);
+    if (first.last && store_.options().zero > 0) add_over_replicas(*first.unit, first.use);
+    in_flight_.pop_front();
+}
+
+void GradientReducer::add_over_replicas(Unit& unit, std::size_t use) {
+    auto& replicas = mesh_.along(Axis::replicate);
+    if (replicas.size() == 1) return;
+    at::Tensor const kept = unit.kept_gradient(use);
+    over_replicas_.push_back(
+        {&unit,
+         use,
+         true,
+         kept,
+         {},
+         replicas.all_reduce(buffer_of(kept), cluster::ReduceOp::sum, "gradient/" + unit.name)});
+}
+
+void GradientReducer::poll() {
+    for (auto& flight : over_replicas_) flight.work.done();
     for (auto& flight : in_flight_) flight.work.done();
-    while (!in_flight_.empty() && in_flight_.front().work.done()) complete_first(in_flight_);
-    return in_flight_.empty();
+    // What comes after a completion starts in one order with other calls, on every rank: not when
+    // this rank happens to see it.
+    if (mesh_.along(Axis::replicate).size() > 1) return;
+    while (!in_flight_.empty() && in_flight_.front().work.done()) complete_first();
 }
 
 void GradientReducer::complete_all() {
-    while (!in_flight_.empty()) complete_first(in_flight_);
+    while (!in_flight_.empty()) complete_first();
+    for (auto& flight : over_replicas_) parallel::finish(flight.work, flight.source);
+    over_replicas_.clear();
 }
 
 void GradientReducer::fold(Unit& unit, std::int64_t micro_step) {
@@ -197,17 +226,7 @@ void GradientReducer::finish() {
     auto const& options = store_.options();
     for (auto& unit : store_.units()) {
         if (!unit->trainable) continue;
-        if (options.separate_micro_batches) {
-            gather_folded(*unit);
-        } else if (options.zero > 0) {
-            for (std::size_t use = 0; use < unit->total.size(); ++use) {
-                at::Tensor const kept = unit->kept_gradient(use);
-                auto& replicas = mesh_.along(Axis::replicate);
-                parallel::finish(replicas.all_reduce(buffer_of(kept), cluster::ReduceOp::sum,
-                                                     "gradient/" + unit->name),
-                                 kept);
-            }
-        }
+        if (options.separate_micro_batches) gather_folded(*unit);
         add_uses(*unit);
         add_over_stages(*unit);
     }

@@ -51,13 +51,17 @@ class GradientReducer {
     struct InFlight {
         Unit* unit;
         std::size_t use;
+        bool last; ///< of the step for this use
         /// arrived: to be added to the kept sum; undefined if it is that sum
         at::Tensor source, arrived;
         cluster::Work work;
     };
-    void reduce(Unit& unit);
+    void reduce(Unit& unit, bool last);
+    void complete_first();
+    /// Starts the sum over replicas of what this rank keeps.
+    void add_over_replicas(Unit& unit, std::size_t use);
     void fold(Unit& unit, std::int64_t micro_step);
-    bool poll(); ///< completes what has arrived, in order; true if nothing is in flight
+    void poll(); ///< completes what has arrived, in order
     void complete_all();
     void gather_folded(Unit& unit);
     void add_uses(Unit& unit);
@@ -68,10 +72,13 @@ class GradientReducer {
     ParameterStore& store_;
     Mesh const& mesh_;
     cluster::Communicator& data_;
+    std::unique_ptr<cluster::Communicator> own_group_; ///< null: gradients share the shard axis
+    cluster::Communicator& shard_;                     ///< carries gradients
     /// groups by number of ranks that hold one slice
     std::map<int, std::unique_ptr<cluster::Communicator>> sharers_;
     std::int64_t micro_batches_ = 0, micro_steps_ = 0;
     std::list<InFlight> in_flight_;
+    std::list<InFlight> over_replicas_;
 };
 
 } // namespace trireme::parallel

@@ -23,6 +23,9 @@ inline bool is_of(std::string_view direction, std::string_view group) {
            (group.size() == direction.size() || group[direction.size()] == ' ');
 }
 
+/// The shard axis again, for gradients: on a GPU the gathers of weights do not wait behind them.
+inline constexpr std::string_view kGradients = "shard gradients";
+
 inline constexpr std::string_view kTensorSharers = "tensor sharers of ";
 /// Consecutive ranks of the tensor axis that hold the same slice.
 inline std::string tensor_sharers(int copies) {

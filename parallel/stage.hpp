@@ -13,6 +13,8 @@ class Stage {
     virtual std::size_t block_count() const = 0;
     /// Units of the store that the block reads.
     virtual std::vector<std::size_t> const& units_read_by(std::size_t block) const = 0;
+    /// Those of them that its backward pass reads, unless it runs the forward pass again.
+    virtual std::vector<std::size_t> const& units_read_back_by(std::size_t block) const = 0;
     /// Units of the store whose gradients are complete once the backward pass of `block` is done,
     /// in the order to reduce them. Over all blocks each unit appears once.
     virtual std::vector<std::size_t> const& units_completed_by(std::size_t block) const = 0;

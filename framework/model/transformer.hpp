@@ -35,6 +35,13 @@ class Embeddings {
     Embeddings(Config const& config, parallel::ParameterStore& store,
                BlockOptions const& options = {});
     at::Tensor forward(at::Tensor const& anchor, Pass const& pass) const; ///< -> [T / t, D]
+    /// Tells whether the backward pass reads any weight: where a table's rows go is known without
+    /// the rows.
+    bool reads_weights_back() const { return static_cast<bool>(norm_.weight); }
+    /// Tells whether anything is kept for the backward pass, which recomputation could do without.
+    bool keeps_activations() const {
+        return reads_weights_back() || config_.embedding_dropout > 0;
+    }
 
   private:
     at::Tensor scaled(at::Tensor const& x) const;

@@ -52,13 +52,16 @@ void TransformerStage::find_units(parallel::ParameterStore const& store, PartRan
             auto& block =
                 blocks_[first_layer + static_cast<std::size_t>(layer - range.first_layer)];
             block.read.push_back(u);
+            block.read_back.push_back(u);
             block.completed.push_back(u);
             continue;
         }
         bool const by_embeddings = range.embeddings && name != "head",
                    by_head = range.head && (name == "head" || name == "tied");
         if (by_embeddings) blocks_.front().read.push_back(u);
-        if (by_head) blocks_[head].read.push_back(u);
+        if (by_embeddings && name != "tied" && embeddings_->reads_weights_back())
+            blocks_.front().read_back.push_back(u);
+        if (by_head) blocks_[head].read.push_back(u), blocks_[head].read_back.push_back(u);
         // The block that reads a unit first is the last to add to its gradient.
         if (by_embeddings || by_head) blocks_[by_embeddings ? 0 : head].completed.push_back(u);
     }

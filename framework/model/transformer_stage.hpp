@@ -58,6 +58,9 @@ class TransformerStage : public parallel::Stage {
     std::vector<std::size_t> const& units_read_by(std::size_t block) const override {
         return blocks_[block].read;
     }
+    std::vector<std::size_t> const& units_read_back_by(std::size_t block) const override {
+        return blocks_[block].read_back;
+    }
     std::vector<std::size_t> const& units_completed_by(std::size_t block) const override {
         return blocks_[block].completed;
     }
@@ -69,7 +72,9 @@ class TransformerStage : public parallel::Stage {
     }
     at::TensorOptions boundary_options() const override { return boundary_; }
     bool may_recompute(std::size_t block) const override {
-        return blocks_[block].kind != Block::Kind::head;
+        auto const kind = blocks_[block].kind;
+        return kind == Block::Kind::layer ||
+               (kind == Block::Kind::embeddings && embeddings_->keeps_activations());
     }
     at::Tensor forward(std::size_t block, at::Tensor const& input,
                        std::int64_t micro_step) override;
@@ -78,7 +83,7 @@ class TransformerStage : public parallel::Stage {
     struct Block {
         enum class Kind : std::uint8_t { embeddings, layer, head } kind;
         std::size_t layer = 0; ///< place in layers_
-        std::vector<std::size_t> read = {}, completed = {};
+        std::vector<std::size_t> read = {}, read_back = {}, completed = {};
     };
     at::Tensor run(TransformerLayer const& layer, at::Tensor const& x, Pass const& pass,
                    Tokens tokens = nullptr) const {

@@ -120,7 +120,7 @@ class PricedStep : public StepWatcher {
                            replicate = mesh_[Axis::replicate];
         if (name == "world") return {mesh_.product(), 1};
         if (name == "tensor") return {tensor, 1};
-        if (name == "shard") return {shard, tensor};
+        if (name == "shard" || name == parallel::kGradients) return {shard, tensor};
         if (name == "replicate") return {replicate, tensor * shard};
         if (name == parallel::kData) return {shard * replicate, tensor};
         return {parallel::sharers_of(name).value_or(1), 1};

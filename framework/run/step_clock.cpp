@@ -38,7 +38,7 @@ StepTimes mean_of(StepTimes const& sums) {
 } // namespace
 
 StepAxis axis_of(std::string_view group) {
-    if (group == "shard") return StepAxis::shard;
+    if (group == "shard" || group == parallel::kGradients) return StepAxis::shard;
     if (group == "tensor" || group.starts_with(parallel::kTensorSharers)) return StepAxis::tensor;
     if (group == "pipeline" || parallel::is_of(parallel::kActivations, group) ||
         parallel::is_of(parallel::kActivationGradients, group))

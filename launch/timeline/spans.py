@@ -2,7 +2,7 @@
 waited for others to come and what the transfer took."""
 from dataclasses import dataclass, field
 
-AXES = {"shard": "zero", "tensor": "tensor", "pipeline": "pipeline", "data": "data", "replicate": "data"}
+AXES = {"shard": "zero", "shard gradients": "zero", "tensor": "tensor", "pipeline": "pipeline", "data": "data", "replicate": "data"}
 ACTIONS = ("forward", "backward", "weight gradient")
 
 

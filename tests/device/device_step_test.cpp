@@ -7,6 +7,7 @@
 #include <cmath>
 #include <memory>
 
+#include "parallel/budgets.hpp"
 #include "parallel/engine.hpp"
 #include "tests/device/device_run.hpp"
 #include "tests/device/tensors_on_standin.hpp"
@@ -69,6 +70,23 @@ TEST(DeviceStep, FastModeAndTensorParallelismEndWithTheWeightsOfThreads) {
     }
 }
 
+/// Chunks of a few rows, whose gathers and sums are under way while others are computed.
+TEST(DeviceStep, ChunksOfDividedLayersEndWithTheWeightsOfThreads) {
+    ComposedPath const path;
+    cluster::ForNow<std::int64_t> const rows(parallel::budgets.divided_rows, 8);
+    for (auto const& [ranks, parallel] :
+         {Layout{2, {.tensor = 2}},
+          Layout{4,
+                 {.pipeline = 2, .tensor = 2, .schedule = parallel::ScheduleKind::zero_bubble}}}) {
+        SCOPED_TRACE(describe(ranks, parallel));
+        RunOptions const options = small_run(parallel, framework::parallelize::NumericsMode::fast);
+        Curve const wanted = train_as_threads(ranks, options);
+        StandinOutcome const outcome =
+            run_on_standin(ranks, {.lazy = true}, training(options, wanted));
+        EXPECT_THAT(outcome.violations, testing::IsEmpty());
+    }
+}
+
 /// A part of a model without parameters. It doubles what it is given; what the first one is given
 /// is the number of the micro-step, from 1.
 class Doubling : public parallel::Stage {
@@ -76,6 +94,7 @@ class Doubling : public parallel::Stage {
     Doubling(int part, int parts) : part_(part), parts_(parts) {}
     std::size_t block_count() const override { return 1; }
     std::vector<std::size_t> const& units_read_by(std::size_t) const override { return none_; }
+    std::vector<std::size_t> const& units_read_back_by(std::size_t) const override { return none_; }
     std::vector<std::size_t> const& units_completed_by(std::size_t) const override { return none_; }
     std::vector<std::int64_t> input_shape(std::int64_t) const override { return {2, 3}; }
     std::vector<std::int64_t> output_shape(std::int64_t) const override { return {2, 3}; }

@@ -105,6 +105,7 @@ TEST(StepClock, ALateRankIsFoundInItsPhaseAndByTheOthersOnItsAxis) {
         {"tensor", run::StepAxis::tensor},
         {"tensor sharers of 2", run::StepAxis::tensor},
         {"shard", run::StepAxis::shard},
+        {"shard gradients", run::StepAxis::shard},
         {"activation gradients 1", run::StepAxis::pipeline},
         {"activations", run::StepAxis::pipeline},
         {"pipeline", run::StepAxis::pipeline},

@@ -57,6 +57,7 @@ struct Terms {
     parallel::MeshShape mesh;
     double psi = 0;    ///< parameters that this rank computes with, without padding
     double norms = 0;  ///< of them, those whole on every tensor rank
+    double once = 0;   ///< of them, those of embeddings and head
     double layers = 0; ///< of this rank
     bool ends = false; ///< it has embedding and head: no pipeline
 
@@ -79,6 +80,7 @@ Terms terms_of(Shown const& layout, model::Config const& model) {
         parallel::Parameter const parameter(spec, t.mesh[Axis::tensor], 0);
         t.psi += static_cast<double>(parameter.numel());
         if (spec.partial) t.norms += static_cast<double>(parameter.numel());
+        if (model::layer_of(spec.unit) < 0) t.once += static_cast<double>(parameter.numel());
     }
     return t;
 }
@@ -106,7 +108,8 @@ std::optional<Formula> formula_of_data(Terms const& t, std::string const& group,
         return Formula{zero >= 2 ? "m · 4ψ (s-1)/s" : "4ψ (s-1)/s",
                        each * t.ring(4 * t.psi, Axis::shard)};
     if (op == Collective::all_gather && zero == 3)
-        return Formula{"m · 2 · 2ψ (s-1)/s", kMicroSteps * 2 * t.ring(2 * t.psi, Axis::shard)};
+        return Formula{"m · (2 · 2ψ - 2e) (s-1)/s",
+                       kMicroSteps * t.ring(2 * (2 * t.psi - t.once), Axis::shard)};
     if (op == Collective::all_gather) return Formula{"2ψ (s-1)/s", t.ring(2 * t.psi, Axis::shard)};
     return std::nullopt;
 }
