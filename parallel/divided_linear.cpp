@@ -102,6 +102,13 @@ void product_of_rows(at::Tensor out, at::Tensor const& x, at::Tensor const& w,
     bias.defined() ? at::baddbmm_out(out, bias, x, each) : at::bmm_out(out, x, each);
 }
 
+at::Tensor product_of_chunk(at::Tensor const& x, Chunk const& chunk, at::Tensor const& w,
+                            int ranks) {
+    at::Tensor const y = x.new_empty({ranks, chunk.count, w.size(1)});
+    product_of_rows(y, rows_of(x, chunk, ranks), w);
+    return y;
+}
+
 at::Tensor bias_of(LinearUse const& layer) {
     return layer.bias ? layer.bias.value() : at::Tensor();
 }
@@ -115,8 +122,28 @@ void deliver_all(Layers const& layers, variable_list const& dy, at::Tensor const
         deliver_gradients(layers[i]->weight, layers[i]->bias, dy[i], x);
 }
 
+/// What the layers leave for the gradient of the x that they read.
+at::Tensor input_gradient(Layers const& layers, variable_list const& dy) {
+    at::Tensor dx = at::mm(dy[0], from_input(layers[0]->weight).t());
+    for (std::size_t i = 1; i < layers.size(); ++i)
+        dx.addmm_(dy[i], from_input(layers[i]->weight).t());
+    return dx;
+}
+
+void remember_layers(AutogradContext* context, Layers const& layers) {
+    std::vector<std::int64_t> addresses;
+    for (auto const* layer : layers) addresses.push_back(reinterpret_cast<std::int64_t>(layer));
+    context->saved_data["layers"] = addresses;
+}
+Layers layers_in(AutogradContext* context) {
+    Layers layers;
+    for (auto const address : context->saved_data["layers"].toIntVector())
+        layers.push_back(reinterpret_cast<LinearUse const*>(address));
+    return layers;
+}
+
 /// The group that a node was made with; null where there is one rank.
-Communicator* group_of(AutogradContext* context) {
+Communicator* group_in(AutogradContext* context) {
     return context->saved_data.count("group") > 0 ? &recall<Communicator>(context, "group")
                                                   : nullptr;
 }
@@ -125,9 +152,7 @@ struct ColumnLinears : torch::autograd::Function<ColumnLinears> {
     static variable_list forward(AutogradContext* context, Variable const& x, Layers const& layers,
                                  Communicator* group) {
         if (group) remember(context, "group", *group);
-        std::vector<std::int64_t> addresses;
-        for (auto const* layer : layers) addresses.push_back(reinterpret_cast<std::int64_t>(layer));
-        context->saved_data["layers"] = addresses;
+        remember_layers(context, layers);
         auto const chunks = group ? chunks_of(x, x.size(0), group->size()) : std::vector<Chunk>(1);
         if (chunks.size() > 1) return in_chunks(context, x, layers, chunks, *group);
         at::Tensor const whole = group ? gather_all(x, *group).land() : x;
@@ -159,31 +184,24 @@ struct ColumnLinears : torch::autograd::Function<ColumnLinears> {
     }
 
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        Layers layers;
-        for (auto const address : context->saved_data["layers"].toIntVector())
-            layers.push_back(reinterpret_cast<LinearUse const*>(address));
-        auto* const group = group_of(context);
+        Layers const layers = layers_in(context);
+        auto* const group = group_in(context);
         at::Tensor const kept = context->get_saved_variables()[0];
         variable_list dy;
         for (auto const& gradient : gradients) dy.push_back(gradient.contiguous());
         bool const gathers = group && composed(kept) && std::ranges::any_of(layers, trains),
                    later = weight_gradients_wait();
         Flight whole = gathers && !later ? gather_all(kept, *group) : Flight();
-        at::Tensor dx;
-        Flight sum;
-        if (context->needs_input_grad(0)) {
-            dx = at::mm(dy[0], from_input(layers[0]->weight).t());
-            for (std::size_t i = 1; i < layers.size(); ++i)
-                dx.addmm_(dy[i], from_input(layers[i]->weight).t());
-            if (group) sum = add_all(dx, *group);
-        }
+        at::Tensor dx = context->needs_input_grad(0) ? input_gradient(layers, dy) : at::Tensor();
+        bool const adds = group && dx.defined();
+        Flight sum = adds ? add_all(dx, *group) : Flight();
         if (!gathers)
             deliver_all(layers, dy, kept);
         else if (later)
             now_or_later([=] { deliver_all(layers, dy, gather_all(kept, *group).land()); });
         else
             deliver_all(layers, dy, whole.land());
-        return {group && dx.defined() ? sum.land() : dx, {}, {}};
+        return {adds ? sum.land() : dx, {}, {}};
     }
 };
 
@@ -199,13 +217,8 @@ struct RowLinear : torch::autograd::Function<RowLinear> {
         auto const chunks = chunks_of(x, y.size(0), ranks);
         std::vector<Flight> sums;
         for (auto const& chunk : chunks) {
-            at::Tensor parts;
-            if (chunks.size() == 1) {
-                parts = product(x, w);
-            } else {
-                parts = x.new_empty({ranks, chunk.count, w.size(1)});
-                product_of_rows(parts, rows_of(x, chunk, ranks), w);
-            }
+            at::Tensor const parts =
+                chunks.size() == 1 ? product(x, w) : product_of_chunk(x, chunk, w, ranks);
             sums.push_back(Flight::sum(parts, y.narrow(0, chunk.first, chunk.count), *group));
         }
         for (auto& sum : sums) sum.land();
@@ -224,18 +237,25 @@ struct RowLinear : torch::autograd::Function<RowLinear> {
         for (auto const& chunk : chunks)
             flights.push_back(Flight::gather(dy.narrow(0, chunk.first, chunk.count),
                                              rows_in_turn(whole, chunk, ranks), group));
-        at::Tensor dx = context->needs_input_grad(0) ? at::empty_like(x) : at::Tensor();
+        at::Tensor const dx = context->needs_input_grad(0) ? at::empty_like(x) : at::Tensor();
         for (std::size_t c = 0; c < chunks.size(); ++c) {
             at::Tensor const rows = flights[c].land();
-            if (!dx.defined()) continue;
-            if (chunks.size() == 1)
-                at::mm_out(dx, rows, w);
-            else
-                product_of_rows(rows_of(dx, chunks[c], ranks),
-                                rows.view({ranks, chunks[c].count, rows.size(1)}), w);
+            if (dx.defined()) multiply_back(dx, chunks[c], rows, w);
         }
         deliver_gradients(layer.weight, kNoParameter, whole, in_turn(x, chunks, ranks));
         return {dx, {}, {}};
+    }
+
+    /// The rows of dx that belong to a chunk's `rows` of the output's gradient.
+    static void multiply_back(at::Tensor dx, Chunk const& chunk, at::Tensor const& rows,
+                              at::Tensor const& w) {
+        if (rows.size(0) == dx.size(0)) {
+            at::mm_out(dx, rows, w);
+            return;
+        }
+        auto const ranks = static_cast<int>(rows.size(0) / chunk.count);
+        product_of_rows(rows_of(dx, chunk, ranks), rows.view({ranks, chunk.count, rows.size(1)}),
+                        w);
     }
 };
 

@@ -79,32 +79,33 @@ void GradientReducer::unit_done(std::size_t index, std::int64_t micro_step) {
 
 void GradientReducer::reduce(Unit& unit, bool last) {
     AllocatingFor const arriving(MemoryClass::communication);
-    std::string const name = "gradient/" + unit.name;
     std::vector<at::Tensor> const buffers = unit.close_micro_batch();
-    for (std::size_t use = 0; use < buffers.size(); ++use) {
-        if (store_.options().zero == 0) {
-            in_flight_.push_back(
-                {&unit,
-                 use,
-                 last,
-                 buffers[use],
-                 {},
-                 data_.all_reduce(buffer_of(buffers[use]), cluster::ReduceOp::sum, name)});
-            continue;
-        }
-        at::Tensor const source =
-            buffers[use].defined() ? buffers[use] : unit.total[use].new_zeros({unit.layout.total});
-        at::Tensor const arrived = unit.current_is_total
-                                       ? at::Tensor()
-                                       : unit.total[use].new_empty({unit.end - unit.begin});
-        at::Tensor const kept = arrived.defined() ? arrived : unit.kept_gradient(use);
-        in_flight_.push_back({&unit, use, last, source, arrived,
-                              shard_.reduce_scatter(buffer_of(source), buffer_of(kept),
-                                                    cluster::ReduceOp::sum, name)});
-    }
+    for (std::size_t use = 0; use < buffers.size(); ++use)
+        if (store_.options().zero == 0)
+            in_flight_.push_back({&unit,
+                                  use,
+                                  last,
+                                  buffers[use],
+                                  {},
+                                  data_.all_reduce(buffer_of(buffers[use]), cluster::ReduceOp::sum,
+                                                   "gradient/" + unit.name)});
+        else
+            reduce_to_owners(unit, use, buffers[use], last);
     bool const goes_on = store_.options().zero > 0 && mesh_.along(Axis::replicate).size() > 1;
     while ((!unit.current_is_total || goes_on) && in_flight_.size() > budgets.reductions)
         complete_first();
+}
+
+void GradientReducer::reduce_to_owners(Unit& unit, std::size_t use, at::Tensor const& buffer,
+                                       bool last) {
+    at::Tensor const source =
+        buffer.defined() ? buffer : unit.total[use].new_zeros({unit.layout.total});
+    at::Tensor const arrived =
+        unit.current_is_total ? at::Tensor() : unit.total[use].new_empty({unit.end - unit.begin});
+    at::Tensor const kept = arrived.defined() ? arrived : unit.kept_gradient(use);
+    in_flight_.push_back({&unit, use, last, source, arrived,
+                          shard_.reduce_scatter(buffer_of(source), buffer_of(kept),
+                                                cluster::ReduceOp::sum, "gradient/" + unit.name)});
 }
 
 void GradientReducer::complete_first() {

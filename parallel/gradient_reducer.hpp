@@ -57,6 +57,8 @@ class GradientReducer {
         cluster::Work work;
     };
     void reduce(Unit& unit, bool last);
+    /// `buffer`: of that use; undefined if nothing was delivered to it.
+    void reduce_to_owners(Unit& unit, std::size_t use, at::Tensor const& buffer, bool last);
     void complete_first();
     /// Starts the sum over replicas of what this rank keeps.
     void add_over_replicas(Unit& unit, std::size_t use);

@@ -39,9 +39,7 @@ class Embeddings {
     /// the rows.
     bool reads_weights_back() const { return static_cast<bool>(norm_.weight); }
     /// Tells whether anything is kept for the backward pass, which recomputation could do without.
-    bool keeps_activations() const {
-        return reads_weights_back() || config_.embedding_dropout > 0;
-    }
+    bool keeps_activations() const { return reads_weights_back() || config_.embedding_dropout > 0; }
 
   private:
     at::Tensor scaled(at::Tensor const& x) const;

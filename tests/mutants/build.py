@@ -149,9 +149,9 @@ def patched_files(patch):
     return re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(), re.M)
 
 
-def apply_patch(patch, tree):
+def apply_patch(patch, tree, *options):
     """Offsets are fine, other lines are not."""
-    done = run(["git", "apply", "-p1", patch], cwd=tree,
+    done = run(["git", "apply", "-p1", *options, patch], cwd=tree,
                env=dict(os.environ, GIT_CEILING_DIRECTORIES=str(tree.parent), GIT_DIR="/nonexistent"))
     if done.returncode:
         raise Broken(f"{patch.name} does not apply to the sources any more; make it anew\n{done.stderr}")

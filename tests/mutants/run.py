@@ -54,6 +54,7 @@ def read_mutants(runs):
     for mutant in mutants:
         if headers := [source for source in mutant.sources if not source.endswith(".cpp")]:
             raise Broken(f"{mutant.name}: {headers} are not compiled: legal: in mutants.json `compile`, the sources that include them")
+        apply_patch(mutant.patch, ROOT, "--check")  # of those, too, that this call does not judge
     loose = {p.stem for p in HERE.glob("*.patch")} ^ set(names)
     if loose or len(set(names)) != len(names):
         raise Broken(f"mutants.json and *.patch do not agree: {sorted(loose) or names}")
