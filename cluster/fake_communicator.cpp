@@ -12,6 +12,7 @@ class LateOperation : public Operation {
   public:
     explicit LateOperation(int looks) : left_(looks) {}
     bool test() override { return --left_ < 0; }
+    void awaited() override { left_ = 0; }
 
   private:
     int left_;

@@ -18,8 +18,8 @@ struct FakeSplit {
 };
 using SplitAnswer = std::function<FakeSplit(int color, int key, std::string_view group)>;
 
-/// `looks`: a call is complete when it has been asked this often whether it is, so that what its
-/// caller keeps meanwhile is kept as long as on a slow network.
+/// `looks`: a call is complete when it is waited for, or has been asked this often whether it is,
+/// so that what its caller keeps meanwhile is kept as long as on a slow network.
 std::unique_ptr<Communicator> make_fake_world(int rank, int size,
                                               CommunicatorOptions const& options,
                                               SplitAnswer answer = nullptr, int looks = 0);

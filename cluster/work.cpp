@@ -99,6 +99,7 @@ void Work::wait() {
     WaitingTime const counted(state_->group);
     auto* const observer = dynamic_cast<WaitObserver*>(state_->observer.get());
     if (observer) observer->on_wait(state_->group, state_->sequence);
+    state_->operation->awaited();
     if (done()) return;
     auto moved = parts_moved;
     auto idle_since = std::chrono::steady_clock::now();

@@ -15,6 +15,8 @@ class Operation {
     virtual ~Operation() = default;
     /// True once complete. Throws JobError if the library reports an error.
     virtual bool test() = 0;
+    /// The caller goes on only when the call is complete.
+    virtual void awaited() {}
     /// Queues, on the device, a wait of `stream` for the end of this call, and has it watched from
     /// then on: past `deadline` the job ends, naming `what`. False from back ends of the host,
     /// which have no streams.

@@ -242,7 +242,13 @@ struct RowLinear : torch::autograd::Function<RowLinear> {
             at::Tensor const rows = flights[c].land();
             if (dx.defined()) multiply_back(dx, chunks[c], rows, w);
         }
-        deliver_gradients(layer.weight, kNoParameter, whole, in_turn(x, chunks, ranks));
+        if (!layer.weight.trainable()) return {dx, {}, {}};
+        if (weight_gradients_wait() && composed(x)) // its own rows wait, not those of all
+            now_or_later([=, &layer, &group] {
+                deliver_gradients(layer.weight, kNoParameter, gather_all(dy, group).land(), x);
+            });
+        else
+            deliver_gradients(layer.weight, kNoParameter, whole, in_turn(x, chunks, ranks));
         return {dx, {}, {}};
     }
 

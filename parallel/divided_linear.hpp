@@ -3,15 +3,18 @@
 // around them (parallel/tensor_ops.hpp).
 //
 // [Note: divided products] On the path of a GPU communication goes behind products. Forward, rows
-// come in chunks (Budgets::divided_rows): while one is computed, the next is gathered, or the sum
-// of the one before is on its way. Between the passes a rank keeps its own rows of what the layers
-// read, and the backward pass gathers the others again while it computes the input's gradient
-// (Korthikanti et al., section 4.2.2); that gradient is added over the ranks during the product of
-// the weights'. Only what is gathered or added before the first product, or after the last, is
-// waited for. On the CPU copies take the cores that products need: there rows come whole, and stay.
+// come in chunks (Budgets::divided_rows): while one is computed, the others are gathered, or the
+// sum of the one before is on its way. Between the passes a rank keeps its own rows of what the
+// layers read, and the backward pass gathers the others again while it computes the input's
+// gradient (Korthikanti et al., section 4.2.2); that gradient is added over the ranks during the
+// products for the weights' gradients. Only what is gathered or added before the first product, or
+// after the last, is waited for. Weight gradients that are made later (zero-bubble schedules)
+// gather for themselves, and wait for it, so that only own rows are kept for them. On the CPU
+// copies take the cores that products need: there rows come whole, and stay.
 //
-// Layers are named by address: they must outlive the graph. Each function is collective over the
-// axis, forward and backward, and local on one rank.
+// Layers and groups are kept by address: they must outlive the graph. Each function is collective
+// over the axis, forward and backward, and local on one rank. With ranks to talk to, x has a dtype
+// that buffer_of takes.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -23,8 +26,8 @@
 namespace trireme::parallel {
 
 /// y_i[T, O_i / t] = x w_i[O_i / t, D]^T + b_i[O_i / t], for layers that read the same x, of which
-/// each rank has x[T / t, D]. What the layers leave for the gradient of x is added by the products
-/// themselves, one layer after another.
+/// each rank has x[T / t, D]; at least one layer. What the layers leave for the gradient of x is
+/// added by the products themselves, one layer after another.
 std::vector<at::Tensor> column_linears(at::Tensor const& x,
                                        std::vector<LinearUse const*> const& layers,
                                        TensorAxis const& axis);

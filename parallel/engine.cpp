@@ -27,6 +27,15 @@ char const* place_of(Action::Kind kind) {
                                                    : "backward";
 }
 
+/// What goes back at once where action i has gone forward; nothing where another action comes next.
+std::optional<Action::Kind> turn_after(StageActions const& actions, std::size_t i) {
+    Action const& here = actions[i];
+    if (here.kind != Action::Kind::forward || i + 1 == actions.size()) return std::nullopt;
+    Action const& next = actions[i + 1];
+    bool const same = next.micro_step == here.micro_step && next.chunk == here.chunk;
+    return same ? std::optional(next.kind) : std::nullopt;
+}
+
 /// Shapes have no losses; those of the meta device are made on the host.
 at::Device device_of_losses(at::Device device) {
     return device.is_meta() ? at::Device(at::kCPU) : device;
@@ -52,13 +61,12 @@ void Engine::queue(std::int64_t micro_batches) {
     auto const actions =
         stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_);
     for (std::size_t i = 0; i < actions.size(); ++i) {
-        Action back = actions[i];
-        back.kind = Action::Kind::backward;
-        backward_is_next = actions[i].kind == Action::Kind::forward && i + 1 < actions.size() &&
-                           actions[i + 1] == back;
+        auto const turn = turn_after(actions, i);
+        backward_is_next = turn == Action::Kind::backward;
+        turns_ = turn.has_value();
         run(actions[i]);
     }
-    backward_is_next = false;
+    backward_is_next = turns_ = false;
     enter_place({"reduction"});
     link_.flush();
     reducer_.finish();
@@ -67,7 +75,7 @@ void Engine::queue(std::int64_t micro_batches) {
 void Engine::run_forwards(std::int64_t micro_batches) {
     at::NoGradGuard const no_graph;
     reducer_.divide(micro_batches);
-    backward_is_next = false; // a step that threw may have left it
+    backward_is_next = turns_ = false; // a step that threw may have left them
     for (std::int64_t m = 0; m < reducer_.micro_steps(); ++m)
         for (int chunk = 0; chunk < static_cast<int>(parts_.size()); ++chunk)
             run_forward(chunk, m, false);
@@ -173,8 +181,7 @@ void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
             if (!x.requires_grad()) passes.back().output = at::Tensor();
         }
         // What the last block reads stays for its backward pass, if that comes next.
-        bool const turns = training && backward_is_next && b + 1 == stage.block_count();
-        if (!turns) release(stage, b);
+        if (!turns_ || b + 1 < stage.block_count()) release(stage, b);
     }
     if (!micro_batch) return;
     leave(chunk, micro_step, x);

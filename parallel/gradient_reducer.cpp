@@ -20,12 +20,14 @@ bool is_partial(Parameter const& p) {
     return p.slice().copies > 1 && (p.spec().partial || shared_heads);
 }
 
-/// On a GPU a group of its own for gradients, null on the host.
+/// On a GPU a group of its own for gradients that go to their owners; null elsewhere.
 std::unique_ptr<cluster::Communicator> group_for_gradients(ParameterStore const& store,
                                                            Mesh const& mesh) {
     auto& shard = mesh.along(Axis::shard);
-    at::Tensor const any = at::empty({0}, store.options().device);
-    if (shard.size() == 1 || !composed(any)) return nullptr;
+    auto const& options = store.options();
+    bool const needed = options.gradients && !options.separate_micro_batches && options.zero > 0 &&
+                        shard.size() > 1;
+    if (!needed || !composed(at::empty({0}, options.device))) return nullptr;
     return shard.split(0, shard.rank(), std::string(kGradients));
 }
 
@@ -92,8 +94,10 @@ void GradientReducer::reduce(Unit& unit, bool last) {
         else
             reduce_to_owners(unit, use, buffers[use], last);
     bool const goes_on = store_.options().zero > 0 && mesh_.along(Axis::replicate).size() > 1;
-    while ((!unit.current_is_total || goes_on) && in_flight_.size() > budgets.reductions)
-        complete_first();
+    if (unit.current_is_total && !goes_on) return;
+    // What goes on over the replicas should do so soon: on a GPU the host waits for nothing here.
+    std::size_t const most = goes_on && own_group_ ? 1 : budgets.reductions.load();
+    while (in_flight_.size() > most) complete_first();
 }
 
 void GradientReducer::reduce_to_owners(Unit& unit, std::size_t use, at::Tensor const& buffer,

@@ -27,7 +27,8 @@ namespace trireme::parallel {
 
 class GradientReducer {
   public:
-    /// Both must outlive the reducer. Collective over the tensor axis.
+    /// Both must outlive the reducer. Collective over the tensor axis, and on a GPU over the shard
+    /// axis.
     GradientReducer(ParameterStore& store, Mesh const& mesh);
 
     /// `micro_batches`: those of the whole step. Micro-batch s belongs to data rank s mod d,
@@ -63,7 +64,9 @@ class GradientReducer {
     /// Starts the sum over replicas of what this rank keeps.
     void add_over_replicas(Unit& unit, std::size_t use);
     void fold(Unit& unit, std::int64_t micro_step);
-    void poll(); ///< completes what has arrived, in order
+    /// Makes progress, and completes in order what has arrived, unless a sum over replicas follows
+    /// it.
+    void poll();
     void complete_all();
     void gather_folded(Unit& unit);
     void add_uses(Unit& unit);

@@ -1,5 +1,5 @@
 // Brings weights to where they are computed with: after an update (ZeRO 1 and 2), or for as long as
-// a block runs (ZeRO 3).
+// a block needs them (ZeRO 3).
 #pragma once
 #include <cstddef>
 #include <map>

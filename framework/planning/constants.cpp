@@ -61,6 +61,7 @@ std::vector<std::pair<char const*, bool Stack::*>> const kStackSwitches{
     {"causal_attention", &Stack::causal_attention},
     {"keeps_shard_copy", &Stack::keeps_shard_copy},
     {"gathers_again", &Stack::gathers_again},
+    {"hides_tensor_calls", &Stack::hides_tensor_calls},
     {"recomputes_attention", &Stack::recomputes_attention},
     {"reduces_each_step", &Stack::reduces_each_step}};
 NamedNumbers<StackConstants> const kStackConstants{

@@ -1,9 +1,11 @@
 #include "framework/planning/layer_cost.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "framework/planning/kernels.hpp"
 #include "framework/planning/real.hpp"
+#include "parallel/budgets.hpp"
 
 namespace trireme::framework::planning {
 
@@ -122,7 +124,18 @@ void add_tensor_calls(Kernels& kernels, Setting const& s) {
     double const gather = all_gather_seconds(s.tensor_group(), s.machine, bytes);
     bool const sp = w.layout.sequence_parallel;
     double const again = sp && s.stack.gathers_again ? 2 * gather : 0;
-    kernels.collective(2 * all_reduce, 2 * all_reduce + again, sp ? 4 : 2, w.layout.tensor);
+    double forward = 2 * all_reduce, backward = 2 * all_reduce + again;
+    if (sp && s.stack.hides_tensor_calls) {
+        // What no kernel hides: of two gathers and two sums a chunk each, backward of two gathers;
+        // and what takes longer than all kernels.
+        double const rows = real(parallel::budgets.divided_rows.load());
+        double const chunks = std::max(1.0, std::floor(s.tokens() / rows));
+        auto const& own = kernels.cost();
+        forward = std::max(forward / chunks, forward - own.forward.device);
+        backward = std::max(2 * gather / chunks,
+                            backward - own.input_gradient.device - own.weight_gradient.device);
+    }
+    kernels.collective(forward, backward, sp ? 4 : 2, w.layout.tensor);
 }
 
 /// Ring attention: keys and values travel around.

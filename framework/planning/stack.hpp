@@ -55,6 +55,9 @@ struct Stack {
     bool causal_attention = false;   ///< fused attention leaves masked blocks out
     bool keeps_shard_copy = true;    ///< ZeRO 3: a shard of the 16-bit weights beside the fp32 ones
     bool gathers_again = true;       ///< sequence parallelism: inputs for the weight gradients
+    /// sequence parallelism: collectives of tensor ranks go behind products, but for the first and
+    /// the last chunk of rows (parallel/divided_linear.hpp)
+    bool hides_tensor_calls = false;
     bool recomputes_attention = false; ///< selective recomputation runs fused attention again
     bool reduces_each_step = false;    ///< ZeRO 2: gradients of each micro-step
     bool gathers_lists = false;        ///< ZeRO 3: what each rank sends is copied by itself
