@@ -102,8 +102,8 @@ TEST(DeviceOrderings, LongEachPlaceIsNeededInEachLayoutAndMode) {
     ComposedPath const path;
     Table table;
     leave_out(kFewLayouts, NumericsMode::fast, table);
-    Table const few = table;
     leave_out(kFewLayouts, NumericsMode::bitwise, table);
+    Table const few = table;
     for (auto const mode : {NumericsMode::bitwise, NumericsMode::fast})
         leave_out(kOtherLayouts, mode, table);
     expect_all_needed(table);
