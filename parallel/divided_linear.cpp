@@ -74,12 +74,13 @@ std::vector<Chunk> chunks_of(at::Tensor const& x, std::int64_t own, int ranks) {
     return chunks;
 }
 
-/// The rows of a chunk in x[T, N], which holds the stretches of `ranks`: a view, [t, count, N].
+/// Views the rows of a chunk, [t, count, N], in x[T, N], which holds the stretches of `ranks`.
 at::Tensor rows_of(at::Tensor const& x, Chunk const& chunk, int ranks) {
     return x.view({ranks, -1, x.size(1)}).narrow(1, chunk.first, chunk.count);
 }
 
-/// The same rows where chunks lie one after another: a view, [t count, N].
+/// Views the rows of a chunk, [t count, N], in a tensor where chunks lie one after another, as they
+/// are gathered.
 at::Tensor rows_in_turn(at::Tensor const& x, Chunk const& chunk, int ranks) {
     return x.narrow(0, chunk.first * ranks, chunk.count * ranks);
 }
@@ -122,7 +123,7 @@ void deliver_all(Layers const& layers, variable_list const& dy, at::Tensor const
         deliver_gradients(layers[i]->weight, layers[i]->bias, dy[i], x);
 }
 
-/// What the layers leave for the gradient of the x that they read.
+/// Computes the gradient of the x that all layers read, added by the products to spare additions.
 at::Tensor input_gradient(Layers const& layers, variable_list const& dy) {
     at::Tensor dx = at::mm(dy[0], from_input(layers[0]->weight).t());
     for (std::size_t i = 1; i < layers.size(); ++i)
@@ -252,7 +253,7 @@ struct RowLinear : torch::autograd::Function<RowLinear> {
         return {dx, {}, {}};
     }
 
-    /// The rows of dx that belong to a chunk's `rows` of the output's gradient.
+    /// Fills the rows of dx that belong to a chunk's `rows` of the output's gradient.
     static void multiply_back(at::Tensor dx, Chunk const& chunk, at::Tensor const& rows,
                               at::Tensor const& w) {
         if (rows.size(0) == dx.size(0)) {

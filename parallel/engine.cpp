@@ -27,7 +27,8 @@ char const* place_of(Action::Kind kind) {
                                                    : "backward";
 }
 
-/// What goes back at once where action i has gone forward; nothing where another action comes next.
+/// Returns the kind of the action after i if i goes forward and the next one takes the same
+/// micro-step back: then weights and gradients need not make way for others in between.
 std::optional<Action::Kind> turn_after(StageActions const& actions, std::size_t i) {
     Action const& here = actions[i];
     if (here.kind != Action::Kind::forward || i + 1 == actions.size()) return std::nullopt;
@@ -180,7 +181,7 @@ void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
             x = passes.back().output;
             if (!x.requires_grad()) passes.back().output = at::Tensor();
         }
-        // What the last block reads stays for its backward pass, if that comes next.
+        // The last block's weights would only be gathered again if its backward pass comes next.
         if (!turns_ || b + 1 < stage.block_count()) release(stage, b);
     }
     if (!micro_batch) return;

@@ -95,7 +95,8 @@ void GradientReducer::reduce(Unit& unit, bool last) {
             reduce_to_owners(unit, use, buffers[use], last);
     bool const goes_on = store_.options().zero > 0 && mesh_.along(Axis::replicate).size() > 1;
     if (unit.current_is_total && !goes_on) return;
-    // What goes on over the replicas should do so soon: on a GPU the host waits for nothing here.
+    // A sum over replicas can hide behind the backward pass only if it starts soon. On a GPU that
+    // costs nothing, since the host does not wait for the reduction before it.
     std::size_t const most = goes_on && own_group_ ? 1 : budgets.reductions.load();
     while (in_flight_.size() > most) complete_first();
 }

@@ -126,8 +126,8 @@ void add_tensor_calls(Kernels& kernels, Setting const& s) {
     double const again = sp && s.stack.gathers_again ? 2 * gather : 0;
     double forward = 2 * all_reduce, backward = 2 * all_reduce + again;
     if (sp && s.stack.hides_tensor_calls) {
-        // What no kernel hides: of two gathers and two sums a chunk each, backward of two gathers;
-        // and what takes longer than all kernels.
+        // No kernel can hide the first chunk of the two gathers or the last of the two sums, nor
+        // backward the first chunk of two gathers; nor can all kernels hide what takes longer.
         double const rows = real(parallel::budgets.divided_rows.load());
         double const chunks = std::max(1.0, std::floor(s.tokens() / rows));
         auto const& own = kernels.cost();

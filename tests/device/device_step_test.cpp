@@ -53,38 +53,34 @@ TEST(DeviceStep, EveryLayoutEndsWithTheWeightsOfOneProcess) {
     }
 }
 
-TEST(DeviceStep, FastModeAndTensorParallelismEndWithTheWeightsOfThreads) {
-    ComposedPath const path;
-    for (auto const& [ranks, parallel] :
-         {Layout{2, {.zero = 0}}, Layout{2, {.zero = 2}}, Layout{2, {.tensor = 2}},
-          Layout{4,
-                 {.tensor = 2,
-                 .zero = 3,
-                 .recompute = framework::parallelize::Recompute::selective}}}) {
-        SCOPED_TRACE(describe(ranks, parallel));
-        RunOptions const options = small_run(parallel, framework::parallelize::NumericsMode::fast);
-        Curve const wanted = train_as_threads(ranks, options);
-        StandinOutcome const outcome =
-            run_on_standin(ranks, {.lazy = true}, training(options, wanted));
-        EXPECT_THAT(outcome.violations, testing::IsEmpty());
-    }
+/// Trains in fast mode on ranks that are threads, and on the stand-in.
+void expect_the_weights_of_threads(Layout const& layout) {
+    SCOPED_TRACE(describe(layout.ranks, layout.parallel));
+    RunOptions const options = small_run(layout.parallel, NumericsMode::fast);
+    Curve const wanted = train_as_threads(layout.ranks, options);
+    StandinOutcome const outcome =
+        run_on_standin(layout.ranks, {.lazy = true}, training(options, wanted));
+    EXPECT_THAT(outcome.violations, testing::IsEmpty());
 }
 
-/// Chunks of a few rows, whose gathers and sums are under way while others are computed.
+TEST(DeviceStep, FastModeAndTensorParallelismEndWithTheWeightsOfThreads) {
+    ComposedPath const path;
+    for (auto const& layout :
+         {Layout{2, {.zero = 0}}, Layout{2, {.zero = 2}}, Layout{2, {.tensor = 2}},
+          Layout{
+              4,
+              {.tensor = 2, .zero = 3, .recompute = framework::parallelize::Recompute::selective}}})
+        expect_the_weights_of_threads(layout);
+}
+
+/// Cuts chunks of a few rows, so that gathers and sums are under way while others are computed.
 TEST(DeviceStep, ChunksOfDividedLayersEndWithTheWeightsOfThreads) {
     ComposedPath const path;
     cluster::ForNow<std::int64_t> const rows(parallel::budgets.divided_rows, 8);
-    for (auto const& [ranks, parallel] :
+    for (auto const& layout :
          {Layout{2, {.tensor = 2}},
-          Layout{4,
-                 {.pipeline = 2, .tensor = 2, .schedule = parallel::ScheduleKind::zero_bubble}}}) {
-        SCOPED_TRACE(describe(ranks, parallel));
-        RunOptions const options = small_run(parallel, framework::parallelize::NumericsMode::fast);
-        Curve const wanted = train_as_threads(ranks, options);
-        StandinOutcome const outcome =
-            run_on_standin(ranks, {.lazy = true}, training(options, wanted));
-        EXPECT_THAT(outcome.violations, testing::IsEmpty());
-    }
+          Layout{4, {.pipeline = 2, .tensor = 2, .schedule = parallel::ScheduleKind::zero_bubble}}})
+        expect_the_weights_of_threads(layout);
 }
 
 /// A part of a model without parameters. It doubles what it is given; what the first one is given
