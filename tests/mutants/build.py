@@ -36,6 +36,10 @@ def sources_in(unit):
     return re.findall(r'^#include "(.*)"$', pathlib.Path(unit).read_text(), re.M)
 
 
+def in_trace(archive, member):
+    return re.compile(rf"{re.escape(archive)}\W{re.escape(member)}")  # (folder/archive)member
+
+
 def copy_of_unit(unit, sources, tree, copy):
     """The file to compile with TREE's copies of the sources: of a batch, a copy that includes them."""
     if sources_in(unit) == [unit]:
@@ -90,7 +94,6 @@ class Build:
         line of the unit, at -O1: the compiler takes most of the time, and unchanged copies are compiled alike. Returns the
         archive member that the object replaces, as a name in the traces of the linker."""
         unit, words = self.units[str(ROOT / sources[0])]
-        place = pathlib.Path(words[words.index("-o") + 1])
         words = list(words)
         words[words.index("-o") + 1] = str(out)
         words[words.index("-c") + 1] = str(copy_of_unit(unit, sources, tree, out.with_suffix(".cxx")))
@@ -100,8 +103,13 @@ class Build:
         # By the list that -MD writes a cache, if one is used, knows what a file includes without preprocessing it first.
         environment = dict(os.environ, CCACHE_SLOPPINESS=SLOPPINESS, CCACHE_DEPEND="1")
         must(f"{sources} do not compile", ([self.ccache] if self.ccache else []) + words, cwd=self.folder, env=environment)
-        archive = "lib" + re.search(r"CMakeFiles/(trireme_\w+)\.dir", str(place))[1] + ".a"
-        return archive, place.name
+        return self.member_of(sources[0])
+
+    def member_of(self, source):
+        """The archive, and the member of it, that a source is compiled into."""
+        _, words = self.units[str(ROOT / source)]
+        place = pathlib.Path(words[words.index("-o") + 1])
+        return "lib" + re.search(r"CMakeFiles/(trireme_\w+)\.dir", str(place))[1] + ".a", place.name
 
     def link(self, target, objects, out):
         """Links TARGET with the objects in front of its archives. Returns what the linker took, one name a line."""
@@ -119,16 +127,18 @@ class Build:
             (self.work / "plain").unlink()
         return self.traces[target]
 
+    def must_contain(self, target, archive, member):
+        if not in_trace(archive, member).search(self.trace_of(target)):
+            raise Broken(f"{target} does not contain {member} of {archive}: it cannot test it")
+
     def link_in_force(self, target, replaced, out):
         """Links with objects, a dictionary from object to (archive, member): the program must use the member without
         them, and not contain it with them."""
         out.parent.mkdir(parents=True, exist_ok=True)
         trace = self.link(target, replaced, out)
         for made, (archive, member) in replaced.items():
-            is_member = re.compile(rf"{re.escape(archive)}\W{re.escape(member)}")  # (folder/archive)member
-            if not is_member.search(self.trace_of(target)):
-                raise Broken(f"{target} does not contain {member} of {archive}: it cannot test it")
-            if is_member.search(trace) or str(made) not in trace:
+            self.must_contain(target, archive, member)
+            if in_trace(archive, member).search(trace) or str(made) not in trace:
                 raise Broken(f"{target} contains {member} of {archive}, not the mutant's")
         text = self.folder / "bin/trireme-text"  # the command looks for it beside itself
         if text.exists() and out.name == "trireme-model":

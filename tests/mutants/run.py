@@ -35,7 +35,8 @@ class Mutant:
         self.patch = HERE / f"{self.name}.patch"
         self.files = patched_files(self.patch)
         self.sources = entry.get("compile", self.files)
-        self.drivers = [driver_of(spec) for spec in self.runs]
+        self.all_drivers = [driver_of(spec) for spec in entry["runs"]]
+        self.drivers = self.all_drivers[:runs]
 
     def check(self):
         if len(self.files) != 1 or self.files[0].split("/")[0] not in ("cluster", "parallel", "data", "framework"):
@@ -167,30 +168,38 @@ def stored(build, mutant):
     return result if result["key"] == mutant.key() else None
 
 
+def check_programs(judge, mutants):
+    """Brings the build up to date, and proves that the program of each run has in it what its mutant changes."""
+    for mutant in mutants:
+        for driver in mutant.all_drivers:
+            if isinstance(driver, Test):
+                driver.find(judge.tests)
+    judge.build.finish(sorted({driver.program for mutant in mutants for driver in mutant.all_drivers}))
+    for mutant in mutants:
+        for driver in mutant.all_drivers:
+            for source in mutant.sources:
+                judge.build.must_contain(driver.program, *judge.build.member_of(source))
+
+
 def prepare(judge, todo):
-    """Brings the build up to date, and proves that every program passes without a mutant."""
+    """Proves that every program passes without a mutant."""
     together = {}
     for mutant in todo:
         for driver in mutant.drivers:
             together.setdefault((driver.program, driver.name()), (driver, []))[1].append(mutant)
-    programs = sorted({program for program, _ in together})
-    judge.build.finish(programs)
-    for program in programs:
-        judge.build.trace_of(program)
     judge.compile_unchanged(sorted({source for mutant in todo for source in mutant.sources}))
     controls = [judge.pool.submit(judge.prove_control, driver, some) for driver, some in together.values()]
-    for control in controls:
-        control.result()
+    broken = [str(error) for control in controls if (error := control.exception())]
+    if broken:
+        raise Broken("\n".join(broken))
     print(f"{len(controls)} programs pass without a mutant", flush=True)
 
 
-def judge_all(build, mutants, options, pool):
+def judge_all(build, mutants, everything, options, pool):
     judge = Judge(build, options.mpiexec, pool)
     for mutant in mutants:
         mutant.check()
-        for driver in mutant.drivers:
-            if isinstance(driver, Test):
-                driver.find(judge.tests)
+    check_programs(judge, everything if options.quick else mutants)
     results = {m.name: r for m in mutants if options.keep and (r := stored(build, m))}
     todo = [m for m in mutants if m.name not in results]
     if todo:
@@ -229,7 +238,7 @@ def main():
         chosen = [m for m in mutants if (not options.only or m.name in options.only)
                   and (m.quick or not options.quick)]
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            results, good = judge_all(Build(options.build), chosen, options, pool)
+            results, good = judge_all(Build(options.build), chosen, mutants, options, pool)
         if options.table and len(results) == len(chosen):
             table.write(PAGE, [(m, results[m.name]["rows"]) for m in chosen], is_named)
     except Broken as error:
