@@ -1,6 +1,7 @@
 // Predicts time and memory of a step of any framework from its description: rooflines of kernels,
 // alpha-beta collectives, the action lists of the schedule run against a clock.
 #pragma once
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -25,22 +26,25 @@ struct StepTime {
 /// Bytes at the peak of one rank.
 struct MemoryUse {
     double weights = 0, gradients = 0, optimizer = 0, buffers = 0, activations = 0, loss = 0;
-    double overhead = 0; ///< that the allocator holds and nobody uses
+    double between_steps = 0; ///< of copies of gradients and weights, more than while passes run
+    double overhead = 0;      ///< that the allocator holds and nobody uses
 
     double allocated() const {
         return weights + gradients + optimizer + buffers + activations + loss;
     }
     /// Returns what a framework prints as allocated: some print between steps, not at the peak.
     double printed(bool at_peak) const {
-        return at_peak ? allocated() : weights + gradients + optimizer + buffers;
+        return at_peak ? allocated() : weights + gradients + optimizer + buffers + between_steps;
     }
-    double reserved() const { return allocated() + overhead; }
+    /// Returns the most of passes and of the time between steps: freed blocks are used again.
+    double reserved() const { return std::max(allocated(), printed(false)) + overhead; }
 };
 
 struct Prediction {
     StepTime time;
     std::vector<MemoryUse> stages; ///< by pipeline stage
     std::size_t fullest = 0;       ///< stage with the most reserved memory
+    std::size_t printed = 0;       ///< stage whose memory the framework prints
     bool fits = false;             ///< reserved and context of each stage within the GPU's memory
 
     MemoryUse const& memory() const { return stages.at(fullest); }

@@ -24,7 +24,7 @@ Parts split_by_cost(ModelShape const& model, std::size_t parts) {
     for (std::int64_t i = 0; i < model.layers; ++i) {
         ++result[part];
         done += layer;
-        if (done > all * static_cast<double>(part + 1) / static_cast<double>(parts) &&
+        if (done >= all * static_cast<double>(part + 1) / static_cast<double>(parts) &&
             part + 1 < parts)
             ++part;
     }

@@ -2,7 +2,10 @@
 // hide a term that is wrong.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "framework/planning/collective_cost.hpp"
+#include "framework/planning/stage_plan.hpp"
 #include "tests/framework/planning/step_model_support.hpp"
 
 namespace trireme::test {
@@ -69,6 +72,68 @@ TEST(Memory, WhatIsKeptFromStepToStepIsAllocatedBetweenSteps) {
     double const two = printed();
     stack.kept_bytes = 0;
     EXPECT_NEAR(two - printed(), 4.0 * 2048 * 4096, 1);
+}
+
+TEST(Memory, CopiesOfTheTimeBetweenStepsAreNotThereWhilePassesRun) {
+    auto w = gpt(1, 1);
+    w.layout.data = w.layout.shard = 4;
+    w.layout.zero = 1;
+    Stack stack;
+    stack.copy_bytes = 2;
+    stack.sharded_buffer_bytes = 4;
+    auto const use = [&] { return predict_stages(w, stack).at(0); };
+    double const p = use().weights / 2;
+    auto const plain = use();
+    EXPECT_NEAR(plain.printed(false), (2 + 2 + 12 / 4 + 2 / 4.0 + 4) * p, 1);
+    stack.copies_in_passes = true;
+    EXPECT_NEAR(use().printed(false), plain.printed(false), 1);
+    EXPECT_NEAR(plain.allocated() - use().allocated(), (2 / 4.0 + 4 - 2) * p, 1);
+    // Blocks that passes have freed serve what comes after them.
+    EXPECT_NEAR(use().reserved(), std::max(use().allocated(), use().printed(false)), 1);
+    stack.sharded_buffer_bytes = 1000;
+    EXPECT_NEAR(use().reserved(), use().printed(false), 1);
+}
+
+TEST(Memory, HostsRunAheadLessWhereStagesWaitForEachOther) {
+    auto w = gpt(1, 4);
+    Stack stack;
+    auto const more = [&] {
+        stack.ahead_bytes = 0;
+        double const without = predict_stages(w, stack).at(0).reserved();
+        stack.ahead_bytes = 100;
+        return predict_stages(w, stack).at(0).reserved() - without;
+    };
+    EXPECT_EQ(more(), 0); // no calls of tensor ranks
+    w.layout.tensor = 2;
+    EXPECT_NEAR(more(), 100.0 * 2048 * 4096, 1);
+    w.layout.pipeline = 2;
+    EXPECT_NEAR(more(), 0, 1);
+    w.layout.pipeline = 8;
+    EXPECT_NEAR(more(), 0.75 * 100.0 * 2048 * 4096, 1);
+}
+
+TEST(StagePlan, AStageThatHasItsShareOfTheWorkTakesNoMoreLayers) {
+    auto w = gpt(2, 8);
+    w.model.layers = 16;
+    w.model.vocabulary = static_cast<std::int64_t>(4 * w.model.layer_parameters()) / w.model.hidden;
+    Stack stack;
+    stack.splits_by_cost = true; // 16 layers and an output layer that costs as much as 4
+    EXPECT_EQ(layers_of_parts(w, stack), (std::vector<std::int64_t>{10, 6}));
+    w.layout.pipeline = 4;
+    EXPECT_EQ(layers_of_parts(w, stack), (std::vector<std::int64_t>{5, 5, 5, 1}));
+}
+
+TEST(Memory, TheFirstStageIsPrintedWhereTheFrameworkPrintsIt) {
+    auto w = gpt(2, 8);
+    w.layout.parts = {1, 7};
+    Stack stack;
+    auto const machine = simple_machine(8, 1);
+    auto const most = predict_step(w, stack, machine);
+    EXPECT_EQ(most.fullest, 1U);
+    EXPECT_EQ(most.printed, 1U);
+    stack.prints_first_stage = true;
+    EXPECT_EQ(predict_step(w, stack, machine).fullest, 1U);
+    EXPECT_EQ(predict_step(w, stack, machine).printed, 0U);
 }
 
 } // namespace
