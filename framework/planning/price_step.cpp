@@ -37,8 +37,8 @@ struct PlaceSeconds {
     }
 };
 
-/// Runs a clock along with a step: kernels take it on, and so does waiting for a collective, whose
-/// own seconds run from its start.
+/// Runs a clock along with a step: kernels take it on, and so does waiting for a collective. A call
+/// begins when the one before it in its group has ended, and is booked where it was started.
 class PricedStep : public StepWatcher {
   public:
     PricedStep(SearchRequest const& request, parallel::MeshShape const& mesh)
@@ -65,15 +65,19 @@ class PricedStep : public StepWatcher {
                 fmt::format("calibration: no measured {} of {} ranks: legal: a machine's file of "
                             "`trireme calibrate` on as many",
                             cluster::name_of(call.op), ranks));
-        flying_[{std::string(group), call.sequence}] = {clock_, *seconds};
+        flying_[{std::string(group), call.sequence}] = {clock_, *seconds, &here()};
     }
     void call_finished(std::string_view group, std::uint64_t sequence) override {
         auto const call = flying_.extract({std::string(group), sequence});
         if (!call) return;
-        auto const [started, seconds] = call.mapped();
-        double const hidden = std::min(seconds, calibration_.overlap * (clock_ - started));
-        clock_ += seconds - hidden;
-        (group.starts_with("tensor") ? here().tensor : here().data) += seconds - hidden;
+        auto const [started, seconds, place] = call.mapped();
+        double& free = free_at_[std::string(group)];
+        double const begin = std::max(started, free),
+                     passed = std::max(0.0, calibration_.overlap * (clock_ - begin)),
+                     exposed = std::max(0.0, seconds - passed);
+        clock_ += exposed;
+        free = passed > seconds ? begin + seconds / calibration_.overlap : clock_;
+        (group.starts_with("tensor") ? place->tensor : place->data) += exposed;
     }
 
     /// Throws what a kernel's price could not be told for.
@@ -95,6 +99,10 @@ class PricedStep : public StepWatcher {
 
   private:
     using Place = std::tuple<std::string, std::int64_t, std::int64_t>;
+    struct Flight {
+        double started = 0, seconds = 0;
+        PlaceSeconds* place = nullptr; ///< in places_
+    };
 
     PlaceSeconds& here() {
         auto const& place = parallel::step_place;
@@ -132,7 +140,8 @@ class PricedStep : public StepWatcher {
     double clock_ = 0;
     std::exception_ptr trouble_;
     std::map<Place, PlaceSeconds> places_;
-    std::map<std::pair<std::string, std::uint64_t>, std::pair<double, double>> flying_;
+    std::map<std::pair<std::string, std::uint64_t>, Flight> flying_;
+    std::map<std::string, double> free_at_; ///< when the last call of each group ends
     std::map<std::tuple<std::string, std::string, std::int64_t, ProductForm, std::int64_t,
                         std::int64_t, std::int64_t, std::int64_t>,
              double>

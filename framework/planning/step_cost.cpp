@@ -250,10 +250,8 @@ Cost LaunchCounter::total() const {
 
 std::vector<PlaceCost> step_cost(model::Config const& model, StepDescription const& step, int rank,
                                  bool gpu, StepWatcher* watcher) {
-    // Whoever prices calls has each end where it begins, at its own block, and nothing beside it.
-    auto const world =
-        parallel::make_dry_world(step.mesh, rank, {.observer = std::make_shared<Calls>()},
-                                 watcher ? 0 : parallel::kSlowNetwork);
+    auto const world = parallel::make_dry_world(
+        step.mesh, rank, {.observer = std::make_shared<Calls>()}, parallel::kSlowNetwork);
     DryGpu const dry(gpu);
     std::optional<LaunchCounter> counter;
     try {

@@ -5,7 +5,10 @@
 
 #include <cmath>
 #include <ctime>
+#include <memory>
+#include <utility>
 
+#include "framework/planning/calibration.hpp"
 #include "framework/planning/constants.hpp"
 #include "framework/planning/layout_search.hpp"
 #include "framework/planning/memory.hpp"
@@ -107,16 +110,21 @@ TEST(PlanMemory, SumsOfAClassifierAreCloseToo) {
         EXPECT_LT(worst_stage(c, model), 0.08) << describe(c.ranks, c.section);
 }
 
+planning::MachineFile two_cores() {
+    return planning::read_machine(TRIREME_GOLDEN "/machine_of_two_cores.yaml", "");
+}
+
 /// Prices the parts by an idle machine of two cores, for micro-batches of four samples: products of
 /// fewer rows than it measured cost as much as the smallest.
-planning::BlockTimes prices_of(model::Config const& model) {
+planning::BlockTimes prices_of(model::Config const& model, Sums const& layout = {1, {}},
+                               planning::MachineFile const& machine = two_cores()) {
     planning::SearchRequest const search{
         .model = model,
         .run = {.model = planning::shape_of(model), .sequence = 128, .global_batch = 8},
         .compute = parallelize::Compute::fp32,
-        .machine = planning::read_machine(TRIREME_GOLDEN "/machine_of_two_cores.yaml", ""),
+        .machine = machine,
         .gpu = false};
-    planning::OwnPlan plan{.layout = layout_of({1, {}}, model), .micro_batch = 4};
+    planning::OwnPlan plan{.layout = layout_of(layout, model), .micro_batch = 4};
     plan.layout.compute = search.compute;
     return planning::price_blocks(search, plan);
 }
@@ -136,6 +144,28 @@ TEST(PlanTime, TheLastLayerOfAClassifierIsPricedByWhatItDoes) {
                  all = left + width + 3 * static_cast<double>(model.feed_forward);
     EXPECT_GT(times.last_layer.all(), left / all * times.layer.all());
     EXPECT_LT(times.last_layer.all(), 0.5 * times.layer.all());
+}
+
+TEST(PlanTime, ComputeHidesAsMuchOfACallAsWasMeasured) {
+    using cluster::Collective;
+    auto const times = [](double overlap) {
+        auto machine = two_cores();
+        auto calibration = *machine.machine.calibration;
+        machine.machine.gpus_per_node = 2;
+        calibration.overlap = overlap;
+        for (auto const op :
+             {Collective::all_reduce, Collective::all_gather, Collective::reduce_scatter})
+            calibration.fits.push_back({.op = op, .latency = 1e-3});
+        machine.machine.calibration =
+            std::make_shared<planning::Calibration const>(std::move(calibration));
+        return prices_of(eight_layers(), {2, {.zero = 3}}, machine).layer;
+    };
+    auto const none = times(0), some = times(0.002), all = times(1);
+    EXPECT_NEAR(none.data, 3e-3, 1e-9); // two gathers and a sum
+    EXPECT_LT(some.data, none.data);
+    EXPECT_GT(some.data, 0);
+    EXPECT_EQ(all.data, 0);
+    for (auto const& t : {some, all}) EXPECT_NEAR(t.all() - t.data, none.all() - none.data, 1e-9);
 }
 
 planning::SearchRequest search_of(model::Config const& model, std::int64_t nodes,
