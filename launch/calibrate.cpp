@@ -149,14 +149,18 @@ Measured measure(CalibrateRequest const& r, cluster::Communicator& world) {
     auto& c = m.calibration;
     c.threads = planning::prepare_kernels(plan, world);
     note(world,
-         fmt::format("{} on {}, {} each; matrix products", cluster::counted(world.size(), "rank"),
-                     m.place.host, cluster::counted(c.threads, "thread")));
-    c.products = planning::time_products(plan, world);
+         fmt::format("{} on {}, {} each; matrix products, and steps of small models between them",
+                     cluster::counted(world.size(), "rank"), m.place.host,
+                     cluster::counted(c.threads, "thread")));
+    planning::ReferenceSteps reference(plan, world);
+    reference.time_round();
+    c.products = planning::time_products(plan, world, [&] { reference.time_round(); });
     note(world, "attention, memory");
     c.attention = planning::time_attention(plan, world);
     m.bandwidth = planning::memory_bandwidth(world);
-    note(world, "steps of small models");
-    auto steps = planning::time_steps(plan, world);
+    note(world, "the kernels of these steps");
+    reference.time_round();
+    auto steps = reference.result();
     c.operations = std::move(steps.operations);
     c.launch = steps.launch;
     c.together = planning::measured_together(c, steps.steps);

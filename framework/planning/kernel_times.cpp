@@ -197,7 +197,8 @@ TimedStep described(Reference const& r) {
 
 } // namespace
 
-std::vector<ProductTime> time_products(KernelPlan const& plan, cluster::Communicator& world) {
+std::vector<ProductTime> time_products(KernelPlan const& plan, cluster::Communicator& world,
+                                       std::function<void()> const& between) {
     std::vector<ProductTime> times;
     for (auto const form : {ProductForm::nn, ProductForm::nt, ProductForm::tn})
         for (auto const batch : plan.rows)
@@ -215,38 +216,55 @@ std::vector<ProductTime> time_products(KernelPlan const& plan, cluster::Communic
                 repeated([&](int i) { operands.run(i); }, plan.seconds / kTimingRounds, world));
         }
         keep_fastest(fastest, seconds);
+        between();
     }
     average(fastest, world);
     for (std::size_t i = 0; i < times.size(); ++i) times[i].seconds = fastest[i];
     return times;
 }
 
-StepKernels time_steps(KernelPlan const& plan, cluster::Communicator& world) {
+struct ReferenceSteps::Steps {
+    std::vector<Reference> references;
+    std::vector<std::vector<double>> rounds; ///< seconds of each reference
+};
+
+ReferenceSteps::ReferenceSteps(KernelPlan const& plan, cluster::Communicator& world)
+    : plan_(plan), world_(world), steps_(std::make_unique<Steps>()) {
+    steps_->references = references(plan);
+    steps_->rounds.resize(steps_->references.size());
+}
+ReferenceSteps::~ReferenceSteps() = default;
+
+void ReferenceSteps::time_round() {
+    for (std::size_t i = 0; i < steps_->references.size(); ++i) {
+        ReferenceStep step(steps_->references[i], plan_.compute);
+        world_.barrier("calibrate");
+        step.run(nullptr);
+        steps_->rounds[i].push_back(median_seconds(step));
+    }
+}
+
+StepKernels ReferenceSteps::result() {
     StepKernels kernels;
     OperationSizes sizes;
     std::vector<double> gaps, seconds;
-    auto const all = references(plan);
-    std::vector<std::vector<double>> rounds(all.size()); // of each reference
-    for (int round = 0; round < kTimingRounds; ++round)
-        for (std::size_t i = 0; i < all.size(); ++i) {
-            ReferenceStep step(all[i], plan.compute);
-            world.barrier("calibrate");
-            step.run(nullptr);
-            rounds[i].push_back(median_seconds(step));
-            if (round > 0) continue;
-            auto times = time_kernels(step);
-            for (std::size_t k = 0; k < times.launches.size(); ++k)
-                sizes.add(times.launches[k], times.seconds[k]);
-            gaps.insert(gaps.end(), times.gaps.begin(), times.gaps.end());
-            kernels.steps.push_back(described(all[i]));
-            kernels.steps.back().launches = std::move(times.launches);
-        }
-    for (auto& of_one : rounds) seconds.push_back(median(std::move(of_one)));
-    average(seconds, world);
-    for (std::size_t i = 0; i < all.size(); ++i) kernels.steps[i].seconds = seconds[i];
-    kernels.operations = sizes.times(world);
+    for (auto const& reference : steps_->references) {
+        ReferenceStep step(reference, plan_.compute);
+        world_.barrier("calibrate");
+        step.run(nullptr);
+        auto times = time_kernels(step);
+        for (std::size_t k = 0; k < times.launches.size(); ++k)
+            sizes.add(times.launches[k], times.seconds[k]);
+        gaps.insert(gaps.end(), times.gaps.begin(), times.gaps.end());
+        kernels.steps.push_back(described(reference));
+        kernels.steps.back().launches = std::move(times.launches);
+    }
+    for (auto const& of_one : steps_->rounds) seconds.push_back(median(of_one));
+    average(seconds, world_);
+    for (std::size_t i = 0; i < seconds.size(); ++i) kernels.steps[i].seconds = seconds[i];
+    kernels.operations = sizes.times(world_);
     std::vector<double> launch{median(gaps)};
-    average(launch, world);
+    average(launch, world_);
     kernels.launch = launch.front();
     return kernels;
 }

@@ -1,5 +1,7 @@
 // Times kernels on the machine that runs this, as `trireme calibrate` asks for.
 #pragma once
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "cluster/communicator.hpp"
@@ -18,19 +20,43 @@ struct KernelPlan {
     std::vector<std::int64_t> tokens;                ///< of reference steps
 };
 
-/// Each at all ranks of `world` at once, mean over the ranks, in the fastest of a few rounds.
-/// Products read weights that are in no cache. Collective; the same on every rank.
-std::vector<ProductTime> time_products(KernelPlan const& plan, cluster::Communicator& world);
+/// Each at all ranks of `world` at once, mean over the ranks, in the fastest of a few rounds, after
+/// each of which `between` is called. Products read weights that are in no cache. Collective; the
+/// same on every rank.
+std::vector<ProductTime> time_products(KernelPlan const& plan, cluster::Communicator& world,
+                                       std::function<void()> const& between);
 std::vector<AttentionTime> time_attention(KernelPlan const& plan, cluster::Communicator& world);
 
-/// Whole steps of small models of three families, a layer each, run by the code that trains; each
-/// kernel's time is that from its call to the next one's, in the least disturbed of several steps.
+/// What steps of small models of three families say, a layer each, run by the code that trains.
 struct StepKernels {
-    std::vector<OperationTime> operations; ///< products and attention left out
-    double launch = 0;                     ///< s between the end of a kernel and the next call
-    std::vector<TimedStep> steps; ///< of them without a watcher, in the median of rounds over all
+    /// products and attention left out; a kernel's time is that from its call to the next one's, in
+    /// the least disturbed of several steps
+    std::vector<OperationTime> operations;
+    double launch = 0;            ///< s between the end of a kernel and the next call
+    std::vector<TimedStep> steps; ///< without a watcher, in the median of the rounds
 };
-StepKernels time_steps(KernelPlan const& plan, cluster::Communicator& world);
+
+/// Times such steps, in rounds that lie apart: what disturbs a machine comes and goes, and a run
+/// meets it as it is on the whole.
+class ReferenceSteps {
+  public:
+    ReferenceSteps(KernelPlan const& plan, cluster::Communicator& world);
+    ~ReferenceSteps();
+    ReferenceSteps(ReferenceSteps const&) = delete;
+    ReferenceSteps& operator=(ReferenceSteps const&) = delete;
+
+    /// Runs each step some times. Collective.
+    void time_round();
+    /// Runs each step once more, with its kernels timed one by one. Collective; the same on every
+    /// rank.
+    StepKernels result();
+
+  private:
+    struct Steps;
+    KernelPlan const& plan_;
+    cluster::Communicator& world_;
+    std::unique_ptr<Steps> steps_;
+};
 
 /// Bytes/s of a + b -> c in memory, on each rank while all do. Collective.
 double memory_bandwidth(cluster::Communicator& world);
