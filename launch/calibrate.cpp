@@ -158,7 +158,7 @@ Measured measure(CalibrateRequest const& r, cluster::Communicator& world) {
     note(world, "attention, memory");
     c.attention = planning::time_attention(plan, world);
     m.bandwidth = planning::memory_bandwidth(world);
-    note(world, "the kernels of these steps");
+    note(world, "kernels of the small models' steps");
     reference.time_round();
     auto steps = reference.result();
     c.operations = std::move(steps.operations);

@@ -48,12 +48,11 @@ NamedNumbers<Stack> const kStackFacts{{"weight_bytes", &Stack::weight_bytes},
                                       {"copy_bytes", &Stack::copy_bytes},
                                       {"fp32_copy_bytes", &Stack::fp32_copy_bytes},
                                       {"largest_bytes", &Stack::largest_bytes},
-                                      {"largest_kept_bytes", &Stack::largest_kept_bytes},
                                       {"context_bytes", &Stack::context_bytes}};
 std::vector<std::pair<char const*, bool Stack::*>> const kStackSwitches{
     {"reports_peak", &Stack::reports_peak},
     {"prints_first_stage", &Stack::prints_first_stage},
-    {"copies_in_passes", &Stack::copies_in_passes},
+    {"copies_only_between_steps", &Stack::copies_only_between_steps},
     {"shards_gradients", &Stack::shards_gradients},
     {"blocking_transfers", &Stack::blocking_transfers},
     {"scatters_transfers", &Stack::scatters_transfers},
@@ -152,7 +151,10 @@ StackEntry read_stack(Json const& json) {
     facts.numbers(kStackFacts, entry.stack);
     facts.switches(entry.stack);
     facts.finish();
-    read_numbers(object_of(json, "constants"), kStackConstants, entry.stack.constants);
+    Taken constants(object_of(json, "constants"));
+    constants.numbers(kStackConstants, entry.stack.constants);
+    constants.numbers(kStackFacts, entry.stack); // of which some were fitted too
+    constants.finish();
     return entry;
 }
 

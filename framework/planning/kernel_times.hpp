@@ -20,14 +20,15 @@ struct KernelPlan {
     std::vector<std::int64_t> tokens;                ///< of reference steps
 };
 
-/// Each at all ranks of `world` at once, mean over the ranks, in the fastest of a few rounds, after
-/// each of which `between` is called. Products read weights that are in no cache. Collective; the
-/// same on every rank.
+/// Times each at all ranks of `world` at once, mean over the ranks, in the fastest of a few rounds,
+/// after each of which `between` is called. Products read weights that are in no cache. Collective;
+/// the same on every rank.
 std::vector<ProductTime> time_products(KernelPlan const& plan, cluster::Communicator& world,
                                        std::function<void()> const& between);
 std::vector<AttentionTime> time_attention(KernelPlan const& plan, cluster::Communicator& world);
 
-/// What steps of small models of three families say, a layer each, run by the code that trains.
+/// Holds what steps of small models of three families gave, a layer each, run by the code that
+/// trains.
 struct StepKernels {
     /// products and attention left out; a kernel's time is that from its call to the next one's, in
     /// the least disturbed of several steps
@@ -37,7 +38,7 @@ struct StepKernels {
 };
 
 /// Times such steps, in rounds that lie apart: what disturbs a machine comes and goes, and a run
-/// meets it as it is on the whole.
+/// meets it as it is on the whole. `plan` and `world` must outlive it.
 class ReferenceSteps {
   public:
     ReferenceSteps(KernelPlan const& plan, cluster::Communicator& world);
@@ -45,10 +46,10 @@ class ReferenceSteps {
     ReferenceSteps(ReferenceSteps const&) = delete;
     ReferenceSteps& operator=(ReferenceSteps const&) = delete;
 
-    /// Runs each step some times. Collective.
+    /// Runs each step six times, of which the first is not counted. Collective.
     void time_round();
-    /// Runs each step once more, with its kernels timed one by one. Collective; the same on every
-    /// rank.
+    /// Runs each step again with its kernels timed one by one, after one round at least.
+    /// Collective; the same on every rank.
     StepKernels result();
 
   private:

@@ -39,18 +39,19 @@ double activations_of(Workload const& w, Stack const& stack, std::int64_t stage,
     return flying * real(layers) * saved.whole;
 }
 
-/// Copies of gradients or weights, of `p` parameters, that lie there between steps.
-double copies_between_steps(Workload const& w, Stack const& stack, double p) {
+/// Copies of gradients or weights, of `p` parameters, beside those that are added up in fp32.
+double copies(Workload const& w, Stack const& stack, double p) {
     auto const& l = w.layout;
-    double bytes = w.fp32_gradients ? stack.fp32_copy_bytes * p : 0;
+    double bytes = 0;
     if (l.data * l.context > 1) bytes += stack.copy_bytes * p / (l.zero >= 1 ? real(l.shard) : 1);
     if (l.zero == 1) bytes += stack.sharded_buffer_bytes * p;
     return bytes;
 }
 
-/// Blocks that wait for calls which the host has launched and the device has yet to make: a free
-/// block that a call has used serves again once the call is over. The fewer stages there are, the
-/// sooner a host waits for the next one.
+/// Counts blocks that wait for calls which the host has launched and the device has yet to make: a
+/// block that a call has used serves again once the call is over. One stage waits for nobody. Of
+/// several, each waits for what comes back from the next one; that two are never ahead, and p of
+/// them by 1 - 2 / p of what one is, was read off measured runs.
 double launched_ahead(Workload const& w, Stack const& stack) {
     auto const& l = w.layout;
     if (l.tensor == 1) return 0;
@@ -68,22 +69,24 @@ MemoryUse stage_memory(Workload const& w, Stack const& stack, std::int64_t stage
                                            : 0;
     use.gradients = stack.gradient_bytes * p / (l.zero >= 2 ? shard : 1);
     use.optimizer = stack.optimizer_bytes * p / (l.zero >= 1 ? shard : 1);
-    double const between = copies_between_steps(w, stack, p);
-    use.buffers = stack.copies_in_passes ? stack.weight_bytes * p : between;
+    double const in_passes =
+        stack.copies_only_between_steps ? stack.weight_bytes * p : copies(w, stack, p);
+    use.between_steps = copies(w, stack, p) - in_passes;
+    use.buffers = in_passes + (w.fp32_gradients ? stack.fp32_copy_bytes * p : 0);
     if (l.zero >= 3) // weights and gradients of two layers are whole at a time
         use.buffers += 2 * (2 + stack.reduce_bytes) * w.model.layer_parameters() / real(l.tensor);
     double const tokens = micro_batch_tokens(w);
     use.buffers += stack.workspace_bytes;
     if (l.tensor > 1) use.buffers += stack.kept_bytes * tokens * real(w.model.hidden);
-    use.between_steps = stack.copies_in_passes ? between - stack.weight_bytes * p : 0;
     use.activations = activations_of(w, stack, stage, layers) +
                       stack.largest_bytes * w.model.largest_weight() / real(l.tensor);
     if (stage == l.pipeline - 1)
         use.loss = tokens * real(w.model.vocabulary) / real(l.tensor) *
                    (stack.logits_bytes + stack.loss_bytes);
+    // The block of the largest weight's gradient is kept, and fits nothing that the peak holds.
     use.overhead = stack.constants.fixed_bytes +
                    stack.constants.reserved_overhead * (use.activations + use.loss) +
-                   stack.largest_kept_bytes * w.model.largest_weight() / real(l.tensor) +
+                   stack.largest_bytes * w.model.largest_weight() / real(l.tensor) +
                    launched_ahead(w, stack);
     return use;
 }
@@ -110,7 +113,7 @@ Prediction predict_step(Workload const& workload, Stack const& stack, Machine co
     auto const most = std::max_element(
         stages.begin(), stages.end(), [](auto& a, auto& b) { return a.reserved() < b.reserved(); });
     result.fullest = static_cast<std::size_t>(most - stages.begin());
-    result.printed = stack.prints_first_stage ? 0 : result.fullest;
+    result.printed_stage = stack.prints_first_stage ? 0 : result.fullest;
     result.fits = most->reserved() + stack.context_bytes <= machine.gpu.memory_bytes;
     return result;
 }

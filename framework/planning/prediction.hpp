@@ -26,7 +26,7 @@ struct StepTime {
 /// Bytes at the peak of one rank.
 struct MemoryUse {
     double weights = 0, gradients = 0, optimizer = 0, buffers = 0, activations = 0, loss = 0;
-    double between_steps = 0; ///< of copies of gradients and weights, more than while passes run
+    double between_steps = 0; ///< of copies, those between steps less those in passes: may be < 0
     double overhead = 0;      ///< that the allocator holds and nobody uses
 
     double allocated() const {
@@ -44,10 +44,8 @@ struct Prediction {
     StepTime time;
     std::vector<MemoryUse> stages; ///< by pipeline stage
     std::size_t fullest = 0;       ///< stage with the most reserved memory
-    std::size_t printed = 0;       ///< stage whose memory the framework prints
+    std::size_t printed_stage = 0; ///< whose memory the framework prints
     bool fits = false;             ///< reserved and context of each stage within the GPU's memory
-
-    MemoryUse const& memory() const { return stages.at(fullest); }
 };
 
 /// Local, pure. Throws cluster::InputError where the workload cannot be cut so.

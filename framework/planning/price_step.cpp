@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <exception>
 #include <map>
 #include <string_view>
@@ -37,8 +38,9 @@ struct PlaceSeconds {
     }
 };
 
-/// Runs a clock along with a step: kernels take it on, and so does waiting for a collective. A call
-/// begins when the one before it in its group has ended, and is booked where it was started.
+/// Runs a clock along with a step: kernels take it on, and so does waiting for a collective. The
+/// calls of a group are made one after the other, as they were started; each is booked where it was
+/// started. Calls of different groups do not hinder each other.
 class PricedStep : public StepWatcher {
   public:
     PricedStep(SearchRequest const& request, parallel::MeshShape const& mesh)
@@ -65,19 +67,20 @@ class PricedStep : public StepWatcher {
                 fmt::format("calibration: no measured {} of {} ranks: legal: a machine's file of "
                             "`trireme calibrate` on as many",
                             cluster::name_of(call.op), ranks));
-        flying_[{std::string(group), call.sequence}] = {clock_, *seconds, &here()};
+        flying_[std::string(group)].push_back({call.sequence, clock_, *seconds, &here()});
     }
     void call_finished(std::string_view group, std::uint64_t sequence) override {
-        auto const call = flying_.extract({std::string(group), sequence});
-        if (!call) return;
-        auto const [started, seconds, place] = call.mapped();
-        double& free = free_at_[std::string(group)];
-        double const begin = std::max(started, free),
-                     passed = std::max(0.0, calibration_.overlap * (clock_ - begin)),
-                     exposed = std::max(0.0, seconds - passed);
-        clock_ += exposed;
-        free = passed > seconds ? begin + seconds / calibration_.overlap : clock_;
-        (group.starts_with("tensor") ? place->tensor : place->data) += exposed;
+        auto const found = flying_.find(std::string(group));
+        if (found == flying_.end()) return;
+        auto& calls = found->second;
+        auto const is_it = [&](Flight const& flight) { return flight.sequence == sequence; };
+        if (std::ranges::none_of(calls, is_it)) return; // it ended before one that was waited for
+        bool last = false;
+        while (!last) {
+            last = is_it(calls.front());
+            wait_for(found->first, calls.front());
+            calls.pop_front();
+        }
     }
 
     /// Throws what a kernel's price could not be told for.
@@ -100,10 +103,20 @@ class PricedStep : public StepWatcher {
   private:
     using Place = std::tuple<std::string, std::int64_t, std::int64_t>;
     struct Flight {
+        std::uint64_t sequence = 0;
         double started = 0, seconds = 0;
         PlaceSeconds* place = nullptr; ///< in places_
     };
 
+    void wait_for(std::string const& group, Flight const& call) {
+        double& free = free_at_[group];
+        double const begin = std::max(call.started, free),
+                     passed = std::max(0.0, calibration_.overlap * (clock_ - begin)),
+                     exposed = std::max(0.0, call.seconds - passed);
+        clock_ += exposed;
+        free = passed > call.seconds ? begin + call.seconds / calibration_.overlap : clock_;
+        (group.starts_with("tensor") ? call.place->tensor : call.place->data) += exposed;
+    }
     PlaceSeconds& here() {
         auto const& place = parallel::step_place;
         return places_[{place.doing, place.micro_step, place.block}];
@@ -140,8 +153,8 @@ class PricedStep : public StepWatcher {
     double clock_ = 0;
     std::exception_ptr trouble_;
     std::map<Place, PlaceSeconds> places_;
-    std::map<std::pair<std::string, std::uint64_t>, Flight> flying_;
-    std::map<std::string, double> free_at_; ///< when the last call of each group ends
+    std::map<std::string, std::deque<Flight>> flying_; ///< by group, in the order of starts
+    std::map<std::string, double> free_at_;            ///< when the last call of each group ends
     std::map<std::tuple<std::string, std::string, std::int64_t, ProductForm, std::int64_t,
                         std::int64_t, std::int64_t, std::int64_t>,
              double>

@@ -129,7 +129,7 @@ std::string line_of(PublishedRow const& row) {
     if (!row.refused.empty()) return row.id + ",,,,\n";
     try {
         auto const p = predict_step(row.workload, row.stack, row.machine);
-        auto const& m = p.stages.at(p.printed);
+        auto const& m = p.stages.at(p.printed_stage);
         return fmt::format("{},{:.6g},{:.6g},{:.6g},{}\n", row.id, p.time.step,
                            m.printed(row.stack.reports_peak) * 1e-9, m.reserved() * 1e-9,
                            p.fits ? "true" : "false");

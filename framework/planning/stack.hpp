@@ -30,12 +30,13 @@ struct Stack {
     double optimizer_bytes = 12;     ///< fp32 weights and two moments
     double sharded_buffer_bytes = 0; ///< under ZeRO 1, whole on each rank besides
     double copy_bytes = 0;           ///< with data ranks: a copy of gradients, which ZeRO 1 shards
-    double fp32_copy_bytes = 0;    ///< of gradients where they are added up in fp32, never sharded
-    bool copies_in_passes = false; ///< `copy_bytes` and `sharded_buffer_bytes` are there between
-                                   ///< steps; while passes run, gradients as wide as weights are
-    double largest_bytes = 0;      ///< x the largest weight, while its gradient is computed
-    double largest_kept_bytes = 0; ///< x the largest weight: a block that serves nothing else
-    double reduce_bytes = 2;       ///< for each gradient on the wire
+    double fp32_copy_bytes = 0; ///< of gradients where they are added up in fp32, never sharded
+    /// Holds for `copy_bytes` and `sharded_buffer_bytes`: while passes run, each rank has whole
+    /// gradients of `weight_bytes` each in their place.
+    bool copies_only_between_steps = false;
+    double largest_bytes = 0; ///< x the largest weight, while its gradient is computed, and once
+                              ///< more in blocks that nothing else uses
+    double reduce_bytes = 2;  ///< for each gradient on the wire
 
     // What it saves of a layer for the backward pass: bytes for each token, over all tensor ranks.
     double saved_hidden = 10; ///< x hidden, whole on each tensor rank unless sequence parallel
@@ -49,7 +50,7 @@ struct Stack {
                               ///< the host has launched and the device has yet to make
     double workspace_bytes = 0;      ///< that libraries keep from step to step
     bool reports_peak = true;        ///< false: what it prints as allocated is between steps
-    bool prints_first_stage = false; ///< not the stage that needs most
+    bool prints_first_stage = false; ///< false: prints the stage that needs most
 
     // What it does.
     bool shards_gradients = false;   ///< reduce-scatter in ZeRO 1, not all-reduce

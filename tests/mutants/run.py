@@ -189,7 +189,12 @@ def prepare(judge, todo):
             together.setdefault((driver.program, driver.name()), (driver, []))[1].append(mutant)
     judge.compile_unchanged(sorted({source for mutant in todo for source in mutant.sources}))
     controls = [judge.pool.submit(judge.prove_control, driver, some) for driver, some in together.values()]
-    broken = [str(error) for control in controls if (error := control.exception())]
+    broken = []
+    for control in controls:
+        try:
+            control.result()
+        except Broken as error:
+            broken.append(str(error))
     if broken:
         raise Broken("\n".join(broken))
     print(f"{len(controls)} programs pass without a mutant", flush=True)

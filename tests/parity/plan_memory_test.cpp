@@ -146,26 +146,48 @@ TEST(PlanTime, TheLastLayerOfAClassifierIsPricedByWhatItDoes) {
     EXPECT_LT(times.last_layer.all(), 0.5 * times.layer.all());
 }
 
-TEST(PlanTime, ComputeHidesAsMuchOfACallAsWasMeasured) {
+/// Prices on two ranks whose calls take `seconds` each, of which compute hides as much as
+/// `overlap` says.
+planning::BlockTimes prices_with_calls(double seconds, double overlap, int zero) {
     using cluster::Collective;
-    auto const times = [](double overlap) {
-        auto machine = two_cores();
-        auto calibration = *machine.machine.calibration;
-        machine.machine.gpus_per_node = 2;
-        calibration.overlap = overlap;
-        for (auto const op :
-             {Collective::all_reduce, Collective::all_gather, Collective::reduce_scatter})
-            calibration.fits.push_back({.op = op, .latency = 1e-3});
-        machine.machine.calibration =
-            std::make_shared<planning::Calibration const>(std::move(calibration));
-        return prices_of(eight_layers(), {2, {.zero = 3}}, machine).layer;
-    };
+    auto machine = two_cores();
+    machine.machine.gpus_per_node = 2;
+    auto calibration = *machine.machine.calibration;
+    calibration.overlap = overlap;
+    for (auto const op :
+         {Collective::all_reduce, Collective::all_gather, Collective::reduce_scatter})
+        calibration.fits.push_back({.op = op, .latency = seconds});
+    machine.machine.calibration =
+        std::make_shared<planning::Calibration const>(std::move(calibration));
+    return prices_of(eight_layers(), {2, {.zero = zero}}, machine);
+}
+
+TEST(PlanTime, ComputeHidesAsMuchOfACallAsWasMeasured) {
+    auto const times = [](double overlap) { return prices_with_calls(1e-3, overlap, 3).layer; };
     auto const none = times(0), some = times(0.002), all = times(1);
     EXPECT_NEAR(none.data, 3e-3, 1e-9); // two gathers and a sum
     EXPECT_LT(some.data, none.data);
     EXPECT_GT(some.data, 0);
     EXPECT_EQ(all.data, 0);
     for (auto const& t : {some, all}) EXPECT_NEAR(t.all() - t.data, none.all() - none.data, 1e-9);
+}
+
+TEST(PlanTime, CallsOfAGroupFollowEachOther) {
+    constexpr double kLong = 10;
+    auto const none = prices_with_calls(kLong, 0, 3).layer,
+               all = prices_with_calls(kLong, 1, 3).layer;
+    EXPECT_NEAR(none.data, 3 * kLong, 1e-6);
+    // Compute hides one call at a time, so that of three it hides no more than its own seconds.
+    double const compute = none.all() - none.data;
+    EXPECT_LT(all.data, none.data);
+    EXPECT_GE(all.data, none.data - 1.25 * compute); // that of the ends hides a little, too
+}
+
+TEST(PlanTime, ComputeHidesCallsOfTheLastMicroStepToo) {
+    auto const none = prices_with_calls(1e-3, 0, 1), all = prices_with_calls(1e-3, 1, 1);
+    EXPECT_NEAR(none.layer_tail.data, 2e-3, 1e-9); // a sum, and a gather of new weights
+    EXPECT_LT(all.layer_tail.data, none.layer_tail.data);
+    EXPECT_NEAR(all.layer_tail.update, none.layer_tail.update, 1e-9);
 }
 
 planning::SearchRequest search_of(model::Config const& model, std::int64_t nodes,

@@ -194,6 +194,33 @@ TEST(Rows, WhatWasMeasuredIsNeverRead) {
     EXPECT_TRUE(without.ends_with(",true\n")) << without;
 }
 
+TEST(Rows, OfAFrameworkWhoseFirstRankPrintsHaveThatStagesMemory) {
+    auto json = row();
+    json.merge_patch({{"table", "nanotron"},
+                      {"gpus", 16},
+                      {"tp", 1},
+                      {"pp", 2},
+                      {"schedule", "1f1b"},
+                      {"seq", 4096},
+                      {"micro_batch", 1},
+                      {"num_microbatches", 32}});
+    json["model"].merge_patch({{"layers", 16},
+                               {"vocab", 131072},
+                               {"heads", 32},
+                               {"ffn", 8192},
+                               {"gated", true},
+                               {"tied", true}});
+    json["main_grads_fp32"] = json["flash_attention"] = true;
+    // The first stage has 10 of 20 shares of the work, and the embeddings: 18 bytes of a parameter,
+    // 2 of a copy of gradients, and the libraries' 67 MB. The other has 6 layers and the
+    // embeddings.
+    double const layer = 4.0 * 2048 * 2048 + 3.0 * 2048 * 8192, embeddings = 131072.0 * 2048,
+                 expected = 20 * (10 * layer + embeddings) + 67e6;
+    std::string const line = csv_of(json).substr(csv_of(json).find('\n') + 1);
+    std::string const after_time = line.substr(line.find(',', line.find(',') + 1) + 1);
+    EXPECT_NEAR(std::stod(after_time), expected * 1e-9, 1e-4 * expected * 1e-9) << line;
+}
+
 TEST(Rows, ABatchGivesTheMicroBatchesThatAreNotStated) {
     auto derived = row();
     derived["num_microbatches"] = nullptr;
