@@ -153,7 +153,7 @@ StackEntry read_stack(Json const& json) {
     facts.finish();
     Taken constants(object_of(json, "constants"));
     constants.numbers(kStackConstants, entry.stack.constants);
-    constants.numbers(kStackFacts, entry.stack); // of which some were fitted too
+    constants.numbers(kStackFacts, entry.stack); // A fact that no code tells was fitted.
     constants.finish();
     return entry;
 }

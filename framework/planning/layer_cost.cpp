@@ -159,7 +159,7 @@ double PassCost::seconds() const {
 }
 
 double Setting::tokens() const {
-    return real(workload.micro_batch) * real(workload.sequence) / real(workload.layout.context);
+    return workload.tokens();
 }
 
 Group Setting::data_group() const {

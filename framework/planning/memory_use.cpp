@@ -7,10 +7,6 @@ namespace trireme::framework::planning {
 
 namespace {
 
-double micro_batch_tokens(Workload const& w) {
-    return real(w.micro_batch) * real(w.sequence) / real(w.layout.context);
-}
-
 struct Saved {
     double whole = 0; ///< bytes of a layer and micro-batch for its backward pass
     double input = 0; ///< that full recomputation keeps
@@ -20,7 +16,7 @@ struct Saved {
 Saved saved_by_layer(Workload const& w, Stack const& stack) {
     auto const& m = w.model;
     double const t = real(w.layout.tensor);
-    double const tokens = micro_batch_tokens(w);
+    double const tokens = w.tokens();
     double const rows = tokens * real(m.hidden) / (w.layout.sequence_parallel ? t : 1);
     double const heads = real(m.attention_width() + 2 * m.kv_width()) * stack.saved_heads +
                          2 * real(m.attention_width());
@@ -56,7 +52,7 @@ double launched_ahead(Workload const& w, Stack const& stack) {
     auto const& l = w.layout;
     if (l.tensor == 1) return 0;
     double const free_to_run = l.pipeline == 1 ? 1 : 1 - 2 / real(l.pipeline);
-    return free_to_run * stack.ahead_bytes * micro_batch_tokens(w) * real(w.model.hidden);
+    return free_to_run * stack.ahead_bytes * w.tokens() * real(w.model.hidden);
 }
 
 MemoryUse stage_memory(Workload const& w, Stack const& stack, std::int64_t stage,
@@ -75,18 +71,17 @@ MemoryUse stage_memory(Workload const& w, Stack const& stack, std::int64_t stage
     use.buffers = in_passes + (w.fp32_gradients ? stack.fp32_copy_bytes * p : 0);
     if (l.zero >= 3) // weights and gradients of two layers are whole at a time
         use.buffers += 2 * (2 + stack.reduce_bytes) * w.model.layer_parameters() / real(l.tensor);
-    double const tokens = micro_batch_tokens(w);
+    double const tokens = w.tokens();
     use.buffers += stack.workspace_bytes;
     if (l.tensor > 1) use.buffers += stack.kept_bytes * tokens * real(w.model.hidden);
-    use.activations = activations_of(w, stack, stage, layers) +
-                      stack.largest_bytes * w.model.largest_weight() / real(l.tensor);
+    double const largest = stack.largest_bytes * w.model.largest_weight() / real(l.tensor);
+    use.activations = activations_of(w, stack, stage, layers) + largest;
     if (stage == l.pipeline - 1)
         use.loss = tokens * real(w.model.vocabulary) / real(l.tensor) *
                    (stack.logits_bytes + stack.loss_bytes);
-    // The block of the largest weight's gradient is kept, and fits nothing that the peak holds.
+    // Another block of the size of `largest` stays free at the peak: nothing else fits it.
     use.overhead = stack.constants.fixed_bytes +
-                   stack.constants.reserved_overhead * (use.activations + use.loss) +
-                   stack.largest_bytes * w.model.largest_weight() / real(l.tensor) +
+                   stack.constants.reserved_overhead * (use.activations + use.loss) + largest +
                    launched_ahead(w, stack);
     return use;
 }

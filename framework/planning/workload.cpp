@@ -21,4 +21,8 @@ double ModelShape::parameters() const {
            (tied ? 1 : 2) * embedding_parameters();
 }
 
+double Workload::tokens() const {
+    return static_cast<double>(micro_batch * sequence) / static_cast<double>(layout.context);
+}
+
 } // namespace trireme::framework::planning

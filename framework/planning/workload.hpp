@@ -60,6 +60,9 @@ struct Workload {
     bool fp32_gradients = false; ///< gradients are added up and reduced in fp32
     bool bf16 = true;            ///< false: fp16
     double element_bytes = 2;    ///< of what travels between stages of our own runs
+
+    /// Counts those of one micro-batch on one context rank.
+    double tokens() const;
 };
 
 } // namespace trireme::framework::planning
