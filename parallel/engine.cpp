@@ -61,12 +61,12 @@ void Engine::queue(std::int64_t micro_batches) {
     auto const chunks = static_cast<int>(parts_.size());
     auto const actions =
         stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_);
-    for (std::size_t i = 0; i < actions.size(); ++i) {
+    for_each_in(actions, [&](std::size_t i) {
         auto const turn = turn_after(actions, i);
         backward_is_next = turn == Action::Kind::backward;
         turns_ = turn.has_value();
         run(actions[i]);
-    }
+    });
     backward_is_next = turns_ = false;
     enter_place({"reduction"});
     link_.flush();
@@ -77,9 +77,13 @@ void Engine::run_forwards(std::int64_t micro_batches) {
     at::NoGradGuard const no_graph;
     reducer_.divide(micro_batches);
     backward_is_next = turns_ = false; // a step that threw may have left them
+    StageActions actions;
     for (std::int64_t m = 0; m < reducer_.micro_steps(); ++m)
         for (int chunk = 0; chunk < static_cast<int>(parts_.size()); ++chunk)
-            run_forward(chunk, m, false);
+            actions.push_back({Action::Kind::forward, m, chunk});
+    for_each_in(actions, [&](std::size_t i) {
+        run_forward(actions[i].chunk, actions[i].micro_step, false);
+    });
     link_.flush();
 }
 
@@ -106,6 +110,25 @@ at::Tensor Engine::losses() {
                       : at::stack(found);
     finish(pipeline_.broadcast(buffer_of(losses), stages_ - 1, "losses"), losses);
     return losses;
+}
+
+void Engine::expect(Action const& action) {
+    auto const& [kind, micro_step, chunk] = action;
+    Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
+    if (!reducer_.has_micro_batch(micro_step)) return;
+    if (kind == Action::Kind::forward && !is_first(chunk))
+        link_.expect_activation(stage.input_shape(micro_step), stage.boundary_options());
+    bool const back = kind == Action::Kind::backward || kind == Action::Kind::input_gradient;
+    if (back && !is_last(chunk))
+        link_.expect_gradient(stage.output_shape(micro_step), stage.boundary_options());
+}
+
+void Engine::for_each_in(StageActions const& actions, std::function<void(std::size_t)> const& f) {
+    if (!actions.empty()) expect(actions.front());
+    for (std::size_t i = 0; i < actions.size(); ++i) {
+        if (i + 1 < actions.size()) expect(actions[i + 1]);
+        f(i);
+    }
 }
 
 void Engine::run(Action const& action) {
@@ -137,10 +160,10 @@ void Engine::release(Stage const& stage, std::size_t block) {
     for (auto const unit : stage.units_read_by(block)) gatherer_.release(unit);
 }
 
-at::Tensor Engine::enter(int chunk, std::int64_t micro_step) {
+at::Tensor Engine::enter(int chunk) {
     Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
     if (is_first(chunk)) return at::zeros({1}, stage.boundary_options());
-    return link_.receive_activation(stage.input_shape(micro_step), stage.boundary_options());
+    return link_.receive_activation();
 }
 
 void Engine::leave(int chunk, std::int64_t micro_step, at::Tensor const& output) {
@@ -151,9 +174,8 @@ void Engine::leave(int chunk, std::int64_t micro_step, at::Tensor const& output)
 }
 
 at::Tensor Engine::upstream(int chunk, std::int64_t micro_step) {
-    Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
     if (is_last(chunk)) return at::ones_like(losses_.at(micro_step));
-    return link_.receive_gradient(stage.output_shape(micro_step), stage.boundary_options());
+    return link_.receive_gradient();
 }
 
 Engine::Pass Engine::pass_through(Stage& stage, std::size_t block, at::Tensor const& input,
@@ -170,7 +192,7 @@ Engine::Pass Engine::pass_through(Stage& stage, std::size_t block, at::Tensor co
 void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
     Stage& stage = *parts_[static_cast<std::size_t>(chunk)];
     bool const micro_batch = reducer_.has_micro_batch(micro_step);
-    at::Tensor x = micro_batch ? enter(chunk, micro_step) : at::Tensor();
+    at::Tensor x = micro_batch ? enter(chunk) : at::Tensor();
     std::vector<Pass> passes;
     for (std::size_t b = 0; b < stage.block_count(); ++b) {
         enter_place({"forward", micro_step, chunk, static_cast<std::int64_t>(b)});

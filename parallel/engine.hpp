@@ -56,12 +56,16 @@ class Engine {
     using Waiting = std::vector<std::function<void()>>;
     using Place = std::pair<int, std::int64_t>; ///< chunk, micro-step
 
+    /// Starts to receive what the action begins with, if that comes from another stage.
+    void expect(Action const& action);
+    /// Calls f(i) for each action i, in order, while what the action after it begins with travels.
+    void for_each_in(StageActions const& actions, std::function<void(std::size_t)> const& f);
     void run(Action const& action);
     void run_forwards(std::int64_t micro_batches);
     void run_forward(int chunk, std::int64_t micro_step, bool training);
     void run_backward(int chunk, std::int64_t micro_step, bool with_weights);
     void run_weight_gradients(int chunk, std::int64_t micro_step);
-    at::Tensor enter(int chunk, std::int64_t micro_step);
+    at::Tensor enter(int chunk);
     void leave(int chunk, std::int64_t micro_step, at::Tensor const& output);
     at::Tensor upstream(int chunk, std::int64_t micro_step);
     Pass pass_through(Stage& stage, std::size_t block, at::Tensor const& input,

@@ -69,7 +69,7 @@ class Parameter {
     /// norms and writes it to files.
     bool counted() const { return counted_; }
     Unit const& unit() const { return *unit_; }
-    /// The compute copy [shape()]; undefined while its unit is sharded (ZeRO-3).
+    /// The compute copy [shape()]; undefined while its unit is sharded.
     at::Tensor const& value() const { return value_; }
     /// The float32 (float64 in the oracle mode) master copy [shape()]. ZeRO 0 only: otherwise a
     /// rank holds stretches.

@@ -74,7 +74,7 @@ std::vector<at::Tensor> Unit::close_micro_batch() {
 void Unit::show_compute() {
     for (std::size_t i = 0; i < parameters.size(); ++i)
         parameters[i]->value_ =
-            compute.defined() ? view_in(compute, layout, i, *parameters[i]) : at::Tensor();
+            state == State::unsharded ? view_in(compute, layout, i, *parameters[i]) : at::Tensor();
 }
 
 std::vector<Stretch> stretches(Unit const& unit, std::int64_t begin, std::int64_t end) {

@@ -49,8 +49,10 @@ struct Unit {
     FlatLayout layout;
     /// range of the flat buffer that this rank keeps of master and moments
     std::int64_t begin = 0, end = 0;
-    at::Tensor master;  ///< [end - begin], float32 (float64 when computing in float64)
-    at::Tensor compute; ///< [layout.total]; undefined while sharded
+    at::Tensor master; ///< [end - begin], float32 (float64 when computing in float64)
+    /// [layout.total]; while sharded only the kept range is current, and under ZeRO 3 it is
+    /// undefined
+    at::Tensor compute;
     State state = State::unsharded;
     /// one per use: the step's gradient, [layout.total] or [end - begin]
     std::vector<at::Tensor> total;
@@ -79,7 +81,7 @@ struct Unit {
     /// The micro-batch's buffers (undefined ones for uses that nothing was delivered to), which the
     /// unit lets go. Every use may deliver again.
     std::vector<at::Tensor> close_micro_batch();
-    void show_compute(); ///< parameters see `compute`
+    void show_compute(); ///< parameters see `compute`, or nothing while it is not whole
 };
 
 /// The part of one parameter that lies in a range of its unit's flat buffer.

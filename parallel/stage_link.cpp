@@ -1,5 +1,7 @@
 #include "parallel/stage_link.hpp"
 
+#include <utility>
+
 #include "parallel/group_names.hpp"
 #include "parallel/tensor_buffer.hpp"
 
@@ -14,7 +16,9 @@ StageLink::StageLink(cluster::Communicator& stages, int chunks)
 StageLink::Groups StageLink::groups_of(cluster::Communicator& stages, int chunks,
                                        std::string_view direction) const {
     Groups groups;
-    int const count = chunks == 1 ? 1 : stages.size() % 2 == 0 ? 2 : 3;
+    bool const one_boundary = chunks == 1 && stages.size() <= 2,
+               odd_ring = chunks > 1 && stages.size() % 2 == 1;
+    int const count = one_boundary ? 1 : odd_ring ? 3 : 2;
     for (int g = 0; g < count; ++g)
         groups.push_back(stages.split(
             0, stage_, count == 1 ? std::string(direction) : at_boundary(direction, g)));
@@ -29,34 +33,46 @@ cluster::Communicator& StageLink::after(Groups const& groups, int stage) const {
 
 void StageLink::send(cluster::Communicator& group, int peer, at::Tensor const& tensor,
                      char const* name) {
-    outgoing_.remove_if([](Outgoing& o) { return o.work.done(); });
+    outgoing_.remove_if([](OnItsWay& o) { return o.work.done(); });
     at::Tensor const kept = tensor.detach().contiguous();
     cluster::Message const message{cluster::Message::Kind::send, peer, buffer_of(kept)};
     outgoing_.push_back({kept, group.exchange({&message, 1}, name)});
 }
 
-at::Tensor StageLink::receive(cluster::Communicator& group, int peer,
-                              std::vector<std::int64_t> const& shape,
-                              at::TensorOptions const& options, char const* name) {
-    at::Tensor const tensor = at::empty(shape, options);
+StageLink::OnItsWay StageLink::expect(cluster::Communicator& group, int peer,
+                                      at::Tensor const& tensor, char const* name) {
     cluster::Message const message{cluster::Message::Kind::receive, peer, buffer_of(tensor)};
-    finish(group.exchange({&message, 1}, name), tensor);
-    return tensor;
+    return {tensor, group.exchange({&message, 1}, name)};
+}
+
+at::Tensor StageLink::receive(Messages& expected) {
+    OnItsWay first = std::move(expected.front());
+    expected.pop_front();
+    finish(first.work, first.tensor);
+    return first.tensor;
 }
 
 void StageLink::send_activation(at::Tensor const& x) {
     send(after(activations_, stage_), next_, x, "activation");
 }
-at::Tensor StageLink::receive_activation(std::vector<std::int64_t> const& shape,
-                                         at::TensorOptions const& options) {
-    return receive(after(activations_, previous_), previous_, shape, options, "activation");
+void StageLink::expect_activation(std::vector<std::int64_t> const& shape,
+                                  at::TensorOptions const& options) {
+    expected_activations_.push_back(
+        expect(after(activations_, previous_), previous_, at::empty(shape, options), "activation"));
+}
+at::Tensor StageLink::receive_activation() {
+    return receive(expected_activations_);
 }
 void StageLink::send_gradient(at::Tensor const& dx) {
     send(after(gradients_, previous_), previous_, dx, "activation gradient");
 }
-at::Tensor StageLink::receive_gradient(std::vector<std::int64_t> const& shape,
-                                       at::TensorOptions const& options) {
-    return receive(after(gradients_, stage_), next_, shape, options, "activation gradient");
+void StageLink::expect_gradient(std::vector<std::int64_t> const& shape,
+                                at::TensorOptions const& options) {
+    expected_gradients_.push_back(
+        expect(after(gradients_, stage_), next_, at::empty(shape, options), "activation gradient"));
+}
+at::Tensor StageLink::receive_gradient() {
+    return receive(expected_gradients_);
 }
 
 void StageLink::flush() {

@@ -29,32 +29,37 @@ void WeightGatherer::refresh() {
     AllocatingFor const buffers(MemoryClass::buffers);
     for (auto& unit : store_.units()) copy_over_stages(*unit);
     store_.refresh_compute();
-    int const zero = store_.options().zero;
-    if (zero != 1 && zero != 2) return;
-    std::vector<cluster::Work> works;
-    for (auto& unit : store_.units()) {
-        at::Tensor const kept = unit->compute.narrow(0, unit->begin, unit->end - unit->begin);
-        works.push_back(
-            shard_.all_gather(buffer_of(kept), buffer_of(unit->compute), "weight/" + unit->name));
+    if (store_.options().zero != 1 && store_.options().zero != 2) return;
+    for (std::size_t u = 0; u < store_.units().size(); ++u) {
+        Unit& unit = *store_.units()[u];
+        if (unit.state == Unit::State::gathering) acquire(u); // no pass has read it
+        unit.state = Unit::State::sharded;
+        unit.show_compute();
     }
-    for (std::size_t u = 0; u < works.size(); ++u) finish(works[u], store_.units()[u]->compute);
 }
 
-void WeightGatherer::prefetch(std::size_t index) {
+void WeightGatherer::gather(std::size_t index) {
     Unit& unit = *store_.units()[index];
-    if (unit.state != Unit::State::sharded) return;
     AllocatingFor const buffers(MemoryClass::buffers);
-    unit.compute = at::empty(
-        {unit.layout.total},
-        at::TensorOptions().dtype(store_.options().compute).device(store_.options().device));
+    bool const fresh = !unit.compute.defined();
+    if (fresh)
+        unit.compute = at::empty(
+            {unit.layout.total},
+            at::TensorOptions().dtype(store_.options().compute).device(store_.options().device));
     at::Tensor kept = unit.compute.narrow(0, unit.begin, unit.end - unit.begin);
-    kept.copy_(
-        unit.master,
-        // offloaded, in the order of the device: a copy that waits is cast by the host at once
-        true);
+    // Offloaded weights are copied in the order of the device: the host would cast at once.
+    if (fresh) kept.copy_(unit.master, true);
     in_flight_.emplace(
         index, shard_.all_gather(buffer_of(kept), buffer_of(unit.compute), "weight/" + unit.name));
     unit.state = Unit::State::gathering;
+}
+
+void WeightGatherer::prefetch(std::size_t index) {
+    if (store_.units()[index]->state != Unit::State::sharded) return;
+    if (store_.options().zero == 3) return gather(index);
+    // There is memory for all of them, so that the network need not wait for the passes.
+    for (std::size_t u = 0; u < store_.units().size(); ++u)
+        if (store_.units()[u]->state == Unit::State::sharded) gather(u);
 }
 
 void WeightGatherer::acquire(std::size_t index) {

@@ -1,5 +1,5 @@
-// Brings weights to where they are computed with: after an update (ZeRO 1 and 2), or for as long as
-// a block needs them (ZeRO 3).
+// Brings weights to where they are computed with: once after an update (ZeRO 1 and 2), or for as
+// long as a block needs them (ZeRO 3).
 #pragma once
 #include <cstddef>
 #include <map>
@@ -16,11 +16,13 @@ class WeightGatherer {
     /// Both must outlive the gatherer.
     WeightGatherer(ParameterStore& store, Mesh const& mesh);
 
-    /// The master weights have changed: renews tied copies on other stages, and every compute copy
-    /// that is kept unsharded. Collective over the mesh.
+    /// The master weights have changed: renews tied copies on other stages, and what this rank
+    /// keeps of every compute copy. Under ZeRO 1 and 2 all units are sharded then: the others'
+    /// parts come while the next pass computes. Collective over the mesh.
     void refresh();
-    /// Starts to gather a sharded unit. Collective over the shard group, as are the two below: all
-    /// ranks of a data group call them for the same units in the same order.
+    /// Starts to gather a sharded unit; under ZeRO 1 and 2 all of them, in their order. Collective
+    /// over the shard group, as are the two below: all ranks of a data group call them for the same
+    /// units in the same order.
     void prefetch(std::size_t unit);
     /// The unit is unsharded when it returns.
     void acquire(std::size_t unit);
@@ -29,6 +31,7 @@ class WeightGatherer {
 
   private:
     void copy_over_stages(Unit& unit);
+    void gather(std::size_t unit);
 
     ParameterStore& store_;
     Mesh const& mesh_;

@@ -96,4 +96,12 @@ ParallelModel::ParallelModel(model::Config const& model, parallel::Mesh const& m
       engine_(parts_.stages(), reducer_, gatherer_, mesh,
               {section.schedule, section.recompute == Recompute::full}) {}
 
+WholeWeights::WholeWeights(ParallelModel& model) : model_(model) {
+    for (std::size_t u = 0; u < model.store_.units().size(); ++u) model.gatherer_.acquire(u);
+}
+
+WholeWeights::~WholeWeights() {
+    for (std::size_t u = 0; u < model_.store_.units().size(); ++u) model_.gatherer_.release(u);
+}
+
 } // namespace trireme::framework::parallelize

@@ -52,10 +52,12 @@ class ParallelModel {
     void queue(std::int64_t micro_batches);
     /// Returns what the head found for them; empty on stages without a head.
     model::Results const& results() const { return parts_.results(); }
-    /// Master weights have changed: every copy that computes follows. Collective over the mesh.
+    /// Master weights have changed: every copy that computes follows, what others keep of it under
+    /// ZeRO 1 and 2 in the next pass. Collective over the mesh.
     void refresh() { gatherer_.refresh(); }
 
   private:
+    friend class WholeWeights;
     /// Gathers or lets go what the head reads, on the stage that has it, where that is not kept.
     void hold_head();
     void release_head();
@@ -73,6 +75,19 @@ class ParallelModel {
     std::unique_ptr<ParallelModel> base_;
     double base_weight_ = 0;
     std::vector<model::BaseOutput> base_outputs_; ///< by micro-step; held while a step runs
+};
+
+/// Holds all weights of this rank's part of a model whole outside of passes, also where ZeRO 3
+/// shards them. Making it is collective over the shard group. The model must outlive it.
+class WholeWeights {
+  public:
+    explicit WholeWeights(ParallelModel& model);
+    ~WholeWeights();
+    WholeWeights(WholeWeights const&) = delete;
+    WholeWeights& operator=(WholeWeights const&) = delete;
+
+  private:
+    ParallelModel& model_;
 };
 
 } // namespace trireme::framework::parallelize

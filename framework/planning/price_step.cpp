@@ -182,14 +182,18 @@ PricedStep run(SearchRequest const& r, OwnPlan const& plan, std::int64_t layers)
     return priced;
 }
 
-/// Collectives of data ranks in a pass are of every micro-step under ZeRO 2 and 3, else of the
-/// last alone: these are left to the tail.
-PassTimes passes(PricedStep const& step, std::int64_t block, bool each) {
+/// Collectives of data ranks in a forward pass are of every micro-step under ZeRO 3, in a backward
+/// pass under ZeRO 2 too. Others are made once a step: these are left to the tail.
+bool in_each(std::string_view doing, int zero) {
+    return zero == 3 || (zero == 2 && doing != "forward");
+}
+
+PassTimes passes(PricedStep const& step, std::int64_t block, int zero) {
     auto const of = [&](char const* doing) {
         PlaceSeconds sum;
         for (std::int64_t m = 0; m < kMicroSteps; ++m) sum += step.at(doing, m, block);
         sum.kernels /= kMicroSteps, sum.tensor /= kMicroSteps;
-        sum.data = each ? sum.data / kMicroSteps : 0;
+        sum.data = in_each(doing, zero) ? sum.data / kMicroSteps : 0;
         return sum;
     };
     auto const forward = of("forward"), backward = of("backward"), weight = of("weight gradient");
@@ -198,12 +202,11 @@ PassTimes passes(PricedStep const& step, std::int64_t block, bool each) {
             forward.data + backward.data + weight.data};
 }
 
-TailTimes tail_of(PricedStep const& step, std::int64_t blocks, bool each) {
+TailTimes tail_of(PricedStep const& step, std::int64_t blocks, int zero) {
     auto const once = step.tail();
     TailTimes tail{once.data, once.kernels + once.tensor};
-    if (each) return tail;
-    for (std::int64_t block = 0; block < blocks; ++block)
-        for (auto const* doing : {"forward", "backward", "weight gradient"})
+    for (auto const* doing : {"forward", "backward", "weight gradient"})
+        for (std::int64_t block = 0; block < blocks && !in_each(doing, zero); ++block)
             for (std::int64_t m = 0; m < kMicroSteps; ++m)
                 tail.data += step.at(doing, m, block).data;
     return tail;
@@ -213,16 +216,16 @@ TailTimes tail_of(PricedStep const& step, std::int64_t blocks, bool each) {
 
 BlockTimes price_blocks(SearchRequest const& request, OwnPlan const& plan) {
     constexpr std::int64_t kLayers = 3;
-    bool const each = plan.layout.section.zero >= 2;
+    int const zero = plan.layout.section.zero;
     auto const more = run(request, plan, kLayers), fewer = run(request, plan, kLayers - 1);
     // Blocks are the embeddings, the layers and the head.
-    BlockTimes times{.embeddings = passes(more, 0, each),
-                     .layer = passes(more, kLayers - 1, each),
-                     .head = passes(more, kLayers + 1, each)};
+    BlockTimes times{.embeddings = passes(more, 0, zero),
+                     .layer = passes(more, kLayers - 1, zero),
+                     .head = passes(more, kLayers + 1, zero)};
     times.last_layer =
-        model::reads_one_token(request.model) ? passes(more, kLayers, each) : times.layer;
-    TailTimes const all = tail_of(more, kLayers + 2, each),
-                    without = tail_of(fewer, kLayers + 1, each);
+        model::reads_one_token(request.model) ? passes(more, kLayers, zero) : times.layer;
+    TailTimes const all = tail_of(more, kLayers + 2, zero),
+                    without = tail_of(fewer, kLayers + 1, zero);
     times.layer_tail = {std::max(0.0, all.data - without.data),
                         std::max(0.0, all.update - without.update)};
     TailTimes const ends{std::max(0.0, all.data - kLayers * times.layer_tail.data),

@@ -201,7 +201,8 @@ void end(at::RecordFunction const& function, at::ObserverContext* context) {
 class Calls : public cluster::CallObserver {
   public:
     void on_start(std::string_view group, cluster::CallRecord const& call) override {
-        if (!current || call.bytes_on_wire == 0) return;
+        bool const alone = call.bytes_on_wire == 0 && call.op != cluster::Collective::exchange;
+        if (!current || alone) return;
         if (current->watcher) current->watcher->call_started(group, call);
         std::string const name = std::string(group) + " " + cluster::name_of(call.op);
         current->add(name,

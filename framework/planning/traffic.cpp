@@ -104,6 +104,7 @@ Traffic predict(model::Config const& model, StepDescription const& step, int ran
     if (step.base) parallel.keep_base(1.0, step.section, step.numerics);
     DryStep dry = dry_step(model, step, mesh);
     parallel.load(std::move(dry.passes));
+    parallel.refresh(); // by the step before: ZeRO 1 and 2 gather in the passes
     counter->clear();
     parallel.queue(dry.micro_batches);
     parallel.engine().losses();

@@ -12,32 +12,8 @@
 #include "cluster/gather_values.hpp"
 #include "data/json.hpp"
 #include "framework/generation/generator.hpp"
-#include "parallel/weight_gatherer.hpp"
 
 namespace trireme::framework::train {
-
-namespace {
-
-/// Holds all weights of this rank's part of a model whole, also where ZeRO 3 shards them, as ranks
-/// of one data group complete different prompts. Making it is collective over the shard group.
-class WholeWeights {
-  public:
-    explicit WholeWeights(parallelize::ParallelModel& model)
-        : store_(model.store()), gatherer_(store_, model.mesh()) {
-        for (std::size_t unit = 0; unit < store_.units().size(); ++unit) gatherer_.acquire(unit);
-    }
-    ~WholeWeights() {
-        for (std::size_t unit = 0; unit < store_.units().size(); ++unit) gatherer_.release(unit);
-    }
-    WholeWeights(WholeWeights const&) = delete;
-    WholeWeights& operator=(WholeWeights const&) = delete;
-
-  private:
-    parallel::ParameterStore& store_;
-    parallel::WeightGatherer gatherer_;
-};
-
-} // namespace
 
 Completions::Completions(RunContext const& run, parallelize::ParallelModel& model,
                          evaluation::CompletionScorer scorer)
@@ -73,7 +49,7 @@ std::vector<evaluation::CompletionScores> Completions::make() {
     cluster::enter_phase("completions");
     auto mine = nlohmann::json::array();
     {
-        WholeWeights const held(model_);
+        parallelize::WholeWeights const held(model_);
         for (auto const& made : own()) mine.push_back({made.index, made.tokens});
     }
     std::vector<std::vector<std::int32_t>> all(asked.prompts.size());

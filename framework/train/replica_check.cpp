@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "cluster/gather.hpp"
@@ -107,9 +108,12 @@ std::string odd_of(cluster::Communicator& group, std::string const& me,
 
 } // namespace
 
-std::string find_odd_replica(parallelize::ParallelModel const& model) {
+std::string find_odd_replica(parallelize::ParallelModel& model) {
     auto const& mesh = model.mesh();
     auto const& store = model.store();
+    // Under ZeRO 1 and 2 the next pass needs them whole too; under ZeRO 3 there are no copies.
+    std::optional<parallelize::WholeWeights> whole;
+    if (store.options().zero < 3) whole.emplace(model);
     std::string const me = fmt::format("rank {}@{}", mesh.world().rank(), cluster::host_name());
     auto& keepers = store.options().zero > 0 ? mesh.along(parallel::Axis::replicate) : mesh.data();
     std::string trouble = odd_of(mesh.data(), me, store, &compute_copies);

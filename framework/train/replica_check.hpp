@@ -11,6 +11,6 @@ namespace trireme::framework::train {
 /// and moments among the replicas of a shard, uncut parameters among the tensor ranks. Empty if all
 /// agree; else which rank's copy of which parameter differs from the most, or which differ where
 /// there is no majority. Collective over the mesh; the same on every rank. Call it between steps.
-std::string find_odd_replica(parallelize::ParallelModel const& model);
+std::string find_odd_replica(parallelize::ParallelModel& model);
 
 } // namespace trireme::framework::train

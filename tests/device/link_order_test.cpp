@@ -35,6 +35,26 @@ class Doubler {
         : link_(stages, chunks), stages_(stages.size()), stage_(stages.rank()),
           parts_(stages_ * chunks) {}
 
+    void run(parallel::StageActions const& actions) {
+        for (std::size_t i = 0; i < actions.size(); ++i) {
+            if (i == 0) expect(actions[0]);
+            if (i + 1 < actions.size()) expect(actions[i + 1]);
+            run(actions[i]);
+        }
+        link_.flush();
+    }
+    bool right() const { return right_; } ///< so far
+
+  private:
+    void expect(parallel::Action const& action) {
+        bool const back = action.kind != Kind::forward;
+        int const part = action.chunk * stages_ + stage_;
+        if (action.kind == Kind::weight_gradient || part == (back ? parts_ - 1 : 0)) return;
+        if (back)
+            link_.expect_gradient({2, 3}, at::kDouble);
+        else
+            link_.expect_activation({2, 3}, at::kDouble);
+    }
     void run(parallel::Action const& action) {
         if (action.kind == Kind::weight_gradient) return;
         bool const back = action.kind != Kind::forward;
@@ -44,18 +64,15 @@ class Doubler {
         bool const end = back ? part + 1 == parts_ : part == 0;
         auto const number = static_cast<double>(action.micro_step + 1);
         at::Tensor const in = end    ? at::full({2, 3}, number, at::kDouble)
-                              : back ? link_.receive_gradient({2, 3}, at::kDouble)
-                                     : link_.receive_activation({2, 3}, at::kDouble);
+                              : back ? link_.receive_gradient()
+                                     : link_.receive_activation();
         double const wanted = number * std::exp2(back ? parts_ - 1 - part : part);
         right_ &= at::equal(in, at::full({2, 3}, wanted, at::kDouble));
         is_prepared |= !back;
         if (back && part > 0) link_.send_gradient(2 * in);
         if (!back && part + 1 < parts_) link_.send_activation(2 * in);
     }
-    void flush() { link_.flush(); }
-    bool right() const { return right_; } ///< so far
 
-  private:
     parallel::StageLink link_;
     int stages_, stage_, parts_;
     bool right_ = true;
@@ -89,9 +106,7 @@ bool runs_right(Lists const& lists, Pipeline const& p, LinkFate fate) {
             cluster::Stream const compute;
             TensorsOnStandin const tensors(compute.handle());
             Doubler stage(world, p.chunks);
-            for (auto const& action : lists[static_cast<std::size_t>(world.rank())])
-                stage.run(action);
-            stage.flush();
+            stage.run(lists[static_cast<std::size_t>(world.rank())]);
             if (!stage.right()) right = false;
         };
         try {

@@ -1,5 +1,7 @@
 #include "tests/device/link_simulation.hpp"
 
+#include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <set>
@@ -20,12 +22,14 @@ struct End {
 };
 
 /// Each stage computes in order; what it sends and receives in one group happens in order too. A
-/// receive holds up its stage, a send only what is behind it in its group.
+/// receive is started one action early and holds up its stage, a send only what is behind it in its
+/// group.
 class Simulation {
   public:
     Simulation(std::vector<parallel::StageActions> const& lists, int chunks)
         : lists_(lists), chunks_(chunks), stages_(static_cast<int>(lists.size())),
-          at_(lists.size()), waits_(lists.size()), queues_(lists.size()) {}
+          at_(lists.size()), expected_(lists.size()), arrived_(lists.size()),
+          queues_(lists.size()) {}
 
     LinkFate run() {
         for (bool moved = true; moved;) {
@@ -49,36 +53,48 @@ class Simulation {
     int parts() const { return stages_ * chunks_; }
     /// Groups of activations are numbered from 0, those of gradients from 10.
     int group_after(int stage, bool gradients) const {
-        int group = 0;
-        if (chunks_ > 1) group = stages_ % 2 && stage == stages_ - 1 ? 2 : stage % 2;
-        return group + 10 * gradients;
+        bool const ends_odd_ring = chunks_ > 1 && stages_ % 2 && stage == stages_ - 1;
+        return (ends_odd_ring ? 2 : stage % 2) + 10 * gradients;
     }
 
-    /// The next action of a stage, as far as it comes.
+    int part(int s, parallel::Action const& action) const { return action.chunk * stages_ + s; }
+    static bool is_back(parallel::Action const& action) { return action.kind != Kind::forward; }
+    int before(int s) const { return (s + stages_ - 1) % stages_; }
+    int after(int s) const { return (s + 1) % stages_; }
+
+    bool takes(int s, parallel::Action const& action) const {
+        if (action.kind == Kind::weight_gradient) return false;
+        return is_back(action) ? part(s, action) + 1 < parts() : part(s, action) > 0;
+    }
+    void expect(int s, parallel::Action const& action) {
+        if (!takes(s, action)) return;
+        bool const back = is_back(action);
+        queues_[index(s)][group_after(back ? s : before(s), back)].push_back(
+            {false, back ? after(s) : before(s), action.micro_step,
+             part(s, action) + (back ? 1 : -1)});
+    }
+
+    /// The next action of a stage, if what it begins with is there.
     bool compute(int s) {
+        auto const& list = lists_[index(s)];
         auto& at = at_[index(s)];
-        if (waits_[index(s)] || at == lists_[index(s)].size()) return false;
-        auto const& action = lists_[index(s)][at];
+        if (at == list.size()) return false;
+        auto& expected = expected_[index(s)];
+        for (; expected < std::min(at + 2, list.size()); ++expected) expect(s, list[expected]);
+        auto const& action = list[at];
         if (action.kind == Kind::weight_gradient) return ++at, true;
-        bool const back = action.kind != Kind::forward;
-        int const part = action.chunk * stages_ + s, before = (s + stages_ - 1) % stages_,
-                  after = (s + 1) % stages_;
+        bool const back = is_back(action);
         if (back && !done_[index(s)].contains({action.chunk, action.micro_step}))
             unprepared_ = true;
-        bool const takes = back ? part + 1 < parts() : part > 0;
-        if (takes && !received_[index(s)]) {
-            int const peer = back ? after : before;
-            queues_[index(s)][group_after(back ? s : before, back)].push_back(
-                {false, peer, action.micro_step, back ? part + 1 : part - 1});
-            waits_[index(s)] = true;
-            return true;
+        if (takes(s, action)) {
+            if (arrived_[index(s)][back] == 0) return false;
+            --arrived_[index(s)][back];
         }
-        received_[index(s)] = false;
         if (!back) done_[index(s)].insert({action.chunk, action.micro_step});
-        bool const gives = back ? part > 0 : part + 1 < parts();
+        bool const gives = back ? part(s, action) > 0 : part(s, action) + 1 < parts();
         if (gives)
-            queues_[index(s)][group_after(back ? before : s, back)].push_back(
-                {true, back ? before : after, action.micro_step, part});
+            queues_[index(s)][group_after(back ? before(s) : s, back)].push_back(
+                {true, back ? before(s) : after(s), action.micro_step, part(s, action)});
         return ++at, true;
     }
 
@@ -92,15 +108,14 @@ class Simulation {
         exchanged_ |= to.front().micro_step != sent.micro_step || to.front().from != sent.from;
         from.pop_front();
         to.pop_front();
-        waits_[index(sent.peer)] = false;
-        received_[index(sent.peer)] = true;
+        ++arrived_[index(sent.peer)][group >= 10];
         return true;
     }
 
     std::vector<parallel::StageActions> const& lists_;
     int chunks_, stages_;
-    std::vector<std::size_t> at_;
-    std::vector<bool> waits_, received_ = std::vector<bool>(lists_.size());
+    std::vector<std::size_t> at_, expected_;             ///< actions that ran, that are expected
+    std::vector<std::array<int, 2>> arrived_;            ///< and not taken: activations, gradients
     std::vector<std::map<int, std::deque<End>>> queues_; ///< of each stage, by group
     std::vector<std::set<std::pair<int, std::int64_t>>> done_ =
         std::vector<std::set<std::pair<int, std::int64_t>>>(lists_.size());

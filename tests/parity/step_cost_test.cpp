@@ -146,6 +146,42 @@ TEST(StepCost, TensorRanksWaitForOneChunkOfRows) {
     EXPECT_EQ(cost.forward.waits + cost.backward.waits + cost.head.waits, 0);
 }
 
+/// What a rank does forward, backward and so on in a step of 8 micro-steps of a Llama-3 8B with 8
+/// layers.
+std::map<std::string, Cost> phases_of(parallelize::ParallelSection const& section, int ranks,
+                                      int rank) {
+    model::Config c = llama_3_8b();
+    c.layers = 8;
+    int const micro_batches = 8 * ranks / section.pipeline;
+    auto const step = planning::even_step(c, section, {.compute = parallelize::Compute::bf16},
+                                          {micro_batches, 2048, 2048}, ranks);
+    std::map<std::string, Cost> phases;
+    for (auto const& place : planning::step_cost(c, step, rank, true))
+        phases[place.doing] += place.cost;
+    return phases;
+}
+
+/// Of the weights of 8 layers and both ends, nothing can be computed without the embeddings.
+TEST(StepCost, RenewedWeightsComeBehindTheForwardPasses) {
+    for (int const zero : {1, 2}) {
+        auto const phases = phases_of({.zero = zero}, 8, 0);
+        EXPECT_EQ(phases.at("forward").collectives, 10) << zero;
+        EXPECT_EQ(phases.at("forward").exposed, 1) << zero;
+        EXPECT_FALSE(phases.contains("refresh")) << zero;
+    }
+}
+
+/// A stage in the middle computes nothing before its first activation, nor after its last gradient.
+TEST(StepCost, AStageReceivesWhileItComputes) {
+    auto const phases = phases_of({.pipeline = 4}, 4, 1);
+    Cost messages;
+    for (auto const* phase : {"step", "forward", "backward"}) messages += phases.at(phase);
+    EXPECT_EQ(messages.collectives, 4 * 8);
+    EXPECT_EQ(phases.at("step").exposed, 1);
+    EXPECT_EQ(phases.at("forward").exposed, 0);
+    EXPECT_EQ(phases.at("backward").exposed, 1);
+}
+
 /// Korthikanti et al., section 4: without its scores a layer keeps 34 bytes of a token and width,
 /// divided by the tensor ranks. As there, this does not count what is kept of a row: its norms'
 /// scales, and the logarithms of its scores' sums, 0.04 bytes.
