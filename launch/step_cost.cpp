@@ -8,6 +8,9 @@
 
 #include "cluster/error.hpp"
 #include "cluster/output_file.hpp"
+#include "framework/planning/constants.hpp"
+#include "framework/planning/machine_file.hpp"
+#include "framework/planning/roofline.hpp"
 #include "framework/planning/step_cost.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
@@ -24,7 +27,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct CostRequest {
-    std::string file, json;
+    std::string file, machine, json;
     std::vector<std::string> set;
     std::int64_t sequence = 0;
     int ranks = 1, rank = 0;
@@ -37,7 +40,8 @@ po::options_description step_cost_options(CostRequest& r) {
         "trireme step-cost CONFIG: launches, bytes, waits and collectives of a step, counted from "
         "the code\nthat trains; nothing is computed\n\n"
         "  trireme step-cost configs/film-reviews.yaml\n"
-        "  trireme step-cost configs/film-reviews.yaml --ranks 2 --json cost.json"
+        "  trireme step-cost configs/film-reviews.yaml --ranks 2 --json cost.json\n"
+        "  trireme step-cost run.yaml --set parallel.device=cuda --ranks 8 --machine dgx-h100"
         "\n\nOptions");
     // clang-format off
     options.add_options()
@@ -50,6 +54,9 @@ po::options_description step_cost_options(CostRequest& r) {
         ("sequence", po::value(&r.sequence)->value_name("TOKENS"),
          "tokens of each sample; default: those of the longest in the data, which need not be here "
          "otherwise")
+        ("machine", po::value(&r.machine)->value_name("NAME"),
+         "a file of configs/machines, or the path of one: adds what the step would take on its "
+         "GPUs, by a model")
         ("json", po::value(&r.json)->value_name("FILE"),
          "writes the counts, by operation too")
         ("force", po::bool_switch(&r.force), "replaces a file that exists");
@@ -90,7 +97,59 @@ Json json_of(planning::Cost const& c) {
             {"bytes_sent", c.wire},       {"exposed_collectives", c.exposed}};
 }
 
-std::string cost_document(std::vector<planning::PlaceCost> const& places, CostRequest const& r) {
+/// A machine of GPUs with as many nodes as the ranks fill.
+planning::Machine read_gpus(CostRequest const& r, PlannedRun const& run) {
+    if (run.config.parallel.device != parallelize::Device::cuda)
+        throw cluster::InputError("--machine: legal with parallel.device: cuda: a model of GPUs");
+    auto machine = planning::read_machine(r.machine, machines_folder()).machine;
+    if (machine.gpu.name == "cpu")
+        throw cluster::InputError(
+            fmt::format("--machine: {}: legal: a machine that has GPUs", r.machine));
+    machine.nodes = (r.ranks + machine.gpus_per_node - 1) / machine.gpus_per_node;
+    return planning::read_constants(installed_constants()).complete(std::move(machine), false);
+}
+
+planning::StepRoofline model_step(planning::Machine const& machine, PlannedRun const& run,
+                                  CostRequest const& r) {
+    auto const& c = run.config;
+    auto const constants = planning::read_constants(installed_constants());
+    return planning::step_roofline(
+        {.model = run.model,
+         .section = c.parallel,
+         .numerics = c.numerics,
+         .batch = {c.batch.global, run.sequence, c.batch.tokens_per_micro_batch},
+         .ranks = r.ranks,
+         .machine = machine,
+         .stack = constants.stack("trireme")});
+}
+
+/// Lines of the model: names and seconds.
+std::vector<std::pair<char const*, double>> lines_of(planning::StepRoofline const& model) {
+    auto const& s = model.busiest;
+    return {{"matrix products", s.products},   {"attention", s.attention},
+            {"other launches", s.elementwise}, {"gaps, and the host", s.launches},
+            {"tensor ranks", s.tensor},        {"data ranks", s.data},
+            {"other stages", model.waits}};
+}
+
+void print_roofline(planning::StepRoofline const& model, planning::Machine const& machine,
+                    PlannedRun const& run, CostRequest const& r) {
+    double const step = model.step();
+    fmt::print("\nOn {} x {}, by a model (docs/gpu.md); nothing of it is measured:\n\n", r.ranks,
+               machine.gpu.name);
+    for (auto const& [name, seconds] : lines_of(model))
+        fmt::print("{:<24}{:>10.4f} s{:>8.1f} %\n", name, seconds, 100 * seconds / step);
+    double const tokens =
+        static_cast<double>(run.config.batch.global * run.sequence) / step / r.ranks;
+    double const flops = planning::flops_per_token(
+                             {planning::shape_of(run.model), run.sequence, run.config.batch.global})
+                             .palm;
+    fmt::print("{:<24}{:>10.4f} s: {:.0f} tokens/s of each GPU, MFU (PaLM) {:.1f} %\n", "a step",
+               step, tokens, 100 * tokens * flops / machine.gpu.matrix_flops);
+}
+
+std::string cost_document(std::vector<planning::PlaceCost> const& places, CostRequest const& r,
+                          std::optional<planning::StepRoofline> const& model) {
     Json all{{"rank", r.rank}, {"ranks", r.ranks}, {"places", Json::array()}};
     planning::Cost total;
     for (auto const& place : places) {
@@ -100,6 +159,10 @@ std::string cost_document(std::vector<planning::PlaceCost> const& places, CostRe
         all["places"].push_back(std::move(one));
     }
     all["total"] = json_of(total);
+    if (model) {
+        all["model"] = {{"machine", r.machine}, {"seconds", model->step()}};
+        for (auto const& [name, seconds] : lines_of(*model)) all["model"]["parts"][name] = seconds;
+    }
     return all.dump(2) + "\n";
 }
 
@@ -160,10 +223,15 @@ int step_cost_command(std::vector<std::string> const& arguments) {
     PlannedRun const run =
         read_planned_run(framework::config::read_config(r.file, r.set), r.sequence);
     auto const step = step_of(run, r);
+    std::optional<planning::Machine> machine;
+    if (!r.machine.empty()) machine = read_gpus(r, run);
     auto const places = planning::step_cost(
         run.model, step, r.rank, run.config.parallel.device == parallelize::Device::cuda);
+    std::optional<planning::StepRoofline> model;
+    if (machine) model = model_step(*machine, run, r);
     print_step_cost(places, run, r);
-    if (json) json->write(cost_document(places, r));
+    if (model) print_roofline(*model, *machine, run, r);
+    if (json) json->write(cost_document(places, r, model));
     return cluster::kDone;
 }
 

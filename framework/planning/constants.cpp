@@ -64,6 +64,7 @@ std::vector<std::pair<char const*, bool Stack::*>> const kStackSwitches{
     {"keeps_shard_copy", &Stack::keeps_shard_copy},
     {"gathers_again", &Stack::gathers_again},
     {"hides_tensor_calls", &Stack::hides_tensor_calls},
+    {"hides_renewed_weights", &Stack::hides_renewed_weights},
     {"recomputes_attention", &Stack::recomputes_attention},
     {"reduces_each_step", &Stack::reduces_each_step}};
 NamedNumbers<StackConstants> const kStackConstants{

@@ -134,14 +134,12 @@ class LaunchTensors {
             std::size_t const first = added && first_is_matrix_ ? 1 : 0;
             if (inputs_ >= first + 2)
                 launch.product = product_of(matrices_[first], matrices_[first + 1]);
+        } else if (name == "trireme::product_into") {
+            launch.product = product_of(matrices_.at(0), matrices_.at(1));
         } else {
             for (auto const& value : function.outputs())
                 each_tensor(value, [this](at::Tensor const& x) { note(x); });
-            // queries, keys, values, result, log of sums
-            if (matrices_.size() < 5) return;
-            launch.tokens = matrices_[0].rows;
-            launch.heads = matrices_[4].columns;
-            launch.head_size = matrices_[0].columns / launch.heads;
+            describe_attention(launch, name);
         }
     }
 
@@ -156,6 +154,16 @@ class LaunchTensors {
         if (x.dim() == 2)
             matrices_.push_back(
                 {x.size(0), x.size(1), x.size(0) > 1 && x.size(1) > 1 && x.stride(0) == 1});
+    }
+    /// Of queries, keys, values, log of sums and others; flash attention has the sums by head, and
+    /// its results in three dimensions.
+    void describe_attention(Launch& launch, std::string_view name) {
+        bool const flash = name.starts_with("trireme::flash");
+        std::size_t const sums = name == "trireme::flash_forward" ? 3 : 4;
+        if (matrices_.size() <= sums) return;
+        launch.tokens = matrices_[0].rows;
+        launch.heads = flash ? matrices_[sums].rows : matrices_[sums].columns;
+        launch.head_size = matrices_[0].columns / launch.heads;
     }
     static ProductShape product_of(Matrix const& a, Matrix const& b) {
         return {a.transposed   ? ProductForm::tn

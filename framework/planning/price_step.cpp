@@ -12,10 +12,9 @@
 
 #include "cluster/error.hpp"
 #include "framework/model/token_rows.hpp"
-#include "framework/planning/collective_cost.hpp"
+#include "framework/planning/group_places.hpp"
 #include "framework/planning/launch_price.hpp"
 #include "framework/planning/step_cost.hpp"
-#include "parallel/group_names.hpp"
 #include "parallel/memory_class.hpp"
 
 namespace trireme::framework::planning {
@@ -54,7 +53,7 @@ class PricedStep : public StepWatcher {
         if (!trouble_) trouble_ = std::current_exception();
     }
     void call_started(std::string_view group, cluster::CallRecord const& call) override {
-        auto const [ranks, stride] = members(group);
+        auto const [ranks, stride] = group_of(group, mesh_);
         if (ranks < 2) return;
         bool const gathers = call.op == cluster::Collective::all_gather;
         double const bytes = static_cast<double>(call.count * cluster::size_of(call.dtype)) *
@@ -134,17 +133,6 @@ class PricedStep : public StepWatcher {
                                       .dropout = model.attention_dropout > 0,
                                       .sequence = request_.run.sequence};
         return calibration_.together * launch_seconds(calibration_, l, attention);
-    }
-    /// Size of a group, and how far apart its members are.
-    Group members(std::string_view name) const {
-        std::int64_t const tensor = mesh_[Axis::tensor], shard = mesh_[Axis::shard],
-                           replicate = mesh_[Axis::replicate];
-        if (name == "world") return {mesh_.product(), 1};
-        if (name == "tensor") return {tensor, 1};
-        if (name == "shard" || name == parallel::kGradients) return {shard, tensor};
-        if (name == "replicate") return {replicate, tensor * shard};
-        if (name == parallel::kData) return {shard * replicate, tensor};
-        return {parallel::sharers_of(name).value_or(1), 1};
     }
 
     Calibration const& calibration_;

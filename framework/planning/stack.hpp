@@ -64,13 +64,14 @@ struct Stack {
     /// sequence parallelism: collectives of tensor ranks go behind products, but for the first and
     /// the last chunk of rows (parallel/divided_linear.hpp)
     bool hides_tensor_calls = false;
-    bool recomputes_attention = false; ///< selective recomputation runs fused attention again
-    bool reduces_each_step = false;    ///< ZeRO 2: gradients of each micro-step
-    bool gathers_lists = false;        ///< ZeRO 3: what each rank sends is copied by itself
-    bool slices_tensors = false;       ///< ZeRO 1: cuts each tensor, not one flat buffer
-    bool splits_by_cost = false;       ///< pipeline stages count the output layer by its work
-    double optimizer_traffic = 30;     ///< bytes that an update moves for each parameter
-    double bucket_bytes = 1e9;         ///< of one collective call over data ranks; 0: one a layer
+    bool hides_renewed_weights = false; ///< ZeRO 1 and 2: gathered behind the next forward passes
+    bool recomputes_attention = false;  ///< selective recomputation runs fused attention again
+    bool reduces_each_step = false;     ///< ZeRO 2: gradients of each micro-step
+    bool gathers_lists = false;         ///< ZeRO 3: what each rank sends is copied by itself
+    bool slices_tensors = false;        ///< ZeRO 1: cuts each tensor, not one flat buffer
+    bool splits_by_cost = false;        ///< pipeline stages count the output layer by its work
+    double optimizer_traffic = 30;      ///< bytes that an update moves for each parameter
+    double bucket_bytes = 1e9;          ///< of one collective call over data ranks; 0: one a layer
     /// ZeRO 3: nothing is gathered ahead while a rank holds as many parameters gathered
     double live_parameters = std::numeric_limits<double>::infinity();
     double gather_calls = 1;  ///< in which ZeRO 3 gathers the weights of a layer

@@ -122,12 +122,14 @@ double replica_seconds(Setting const& s, double parameters) {
     return all_reduce_seconds(s.replica_group(), s.machine, bytes, calls_of(s, bytes));
 }
 
-double spread_seconds(Setting const& s, double parameters) {
+/// `forward`: seconds of a stage's forward passes of one micro-step.
+double spread_seconds(Setting const& s, double parameters, double forward) {
     auto const& l = s.workload.layout;
     if (l.zero != 1 && l.zero != 2) return 0;
     double const bytes = s.stack.weight_bytes * parameters;
     double const calls = s.stack.broadcasts_weights ? real(l.shard) : calls_of(s, bytes);
-    return all_gather_seconds(s.shard_group(), s.machine, bytes, calls);
+    double const all = all_gather_seconds(s.shard_group(), s.machine, bytes, calls);
+    return s.stack.hides_renewed_weights ? exposed(all, forward, s.stack.constants.overlap) : all;
 }
 
 /// Tensors of a layer: four products and two norms.
@@ -140,6 +142,14 @@ double slice_seconds(Setting const& s) {
     if (l.zero != 1 || l.shard == 1 || !s.stack.slices_tensors) return 0;
     double const layers = real(s.workload.model.layers) / real(l.pipeline);
     return 2 * kLayerTensors * layers * real(l.shard) * kSliceCopy;
+}
+
+/// Seconds of the first stage's forward passes of a micro-step.
+double forward_of_first(Layout const& l, std::vector<parallel::PartTimes> const& parts) {
+    double sum = 0;
+    for (std::size_t i = 0; i < parts.size(); i += static_cast<std::size_t>(l.pipeline))
+        sum += parts[i].forward;
+    return sum;
 }
 
 double update_seconds(Setting const& s, double parameters) {
@@ -202,7 +212,8 @@ StepTime predict_time(Workload const& w, Stack const& stack, Machine const& mach
     double const reduce = l.zero >= 3 ? 0 : data_seconds(data, parameters);
     double const reductions = l.zero == 2 && stack.reduces_each_step ? steps : 1;
     time.data_exposed = layer_data + reductions * exposed(reduce, last, stack.constants.overlap) +
-                        replica_seconds(data, parameters) + spread_seconds(data, parameters) +
+                        replica_seconds(data, parameters) +
+                        spread_seconds(data, parameters, forward_of_first(l, parts)) +
                         slice_seconds(data);
     time.optimizer = update_seconds(s, parameters);
     time.other = stack.constants.step;

@@ -39,6 +39,21 @@ TEST(StepTime, WeightsAreGatheredAheadOnlyWhereMoreMayBeLiveThanOne) {
     EXPECT_NEAR(predict_time(w, stack, machine).step - ahead, 8 * gather, 1e-9);
 }
 
+TEST(StepTime, RenewedWeightsAreHiddenBehindForwardPassesWhereTheStackDoesSo) {
+    auto const machine = simple_machine(8, 1);
+    auto w = gpt(1, 1);
+    w.layout.data = w.layout.shard = 8;
+    w.layout.zero = 1;
+    Stack stack;
+    stack.constants.overlap = 0.5;
+    double const before = predict_time(w, stack, machine).step;
+    stack.hides_renewed_weights = true;
+    double const bytes = stack.weight_bytes * stage_parameters(w, stack, 0);
+    double const gather =
+        all_gather_seconds({8, 1}, machine, bytes, std::max(1.0, bytes / stack.bucket_bytes));
+    EXPECT_NEAR(before - predict_time(w, stack, machine).step, 0.5 * gather, 1e-9);
+}
+
 TEST(StepTime, EachRankOfAListOfTensorsIsACopy) {
     auto const machine = simple_machine(8, 1);
     auto w = gpt(1, 1);

@@ -1,0 +1,226 @@
+#include "framework/planning/roofline.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <string_view>
+#include <tuple>
+
+#include "framework/planning/collective_cost.hpp"
+#include "framework/planning/group_places.hpp"
+#include "framework/planning/kernels.hpp"
+#include "framework/planning/real.hpp"
+#include "framework/planning/step_cost.hpp"
+#include "parallel/pipeline_simulation.hpp"
+#include "parallel/step_place.hpp"
+
+namespace trireme::framework::planning {
+
+namespace {
+
+/// Seconds between the end of a kernel's last block and the start of the next kernel's first.
+constexpr double kGap = 3e-6;
+/// Flash attention (Dao 2023): products of the backward pass over those of the forward pass, and
+/// the share of its rate that the backward pass reaches.
+constexpr double kBackwardProducts = 2.5, kBackwardRate = 0.85;
+
+double attention_flops(Launch const& launch, RooflineRequest const& r) {
+    double const scores = real(launch.tokens) * real(r.batch.length) * (r.model.causal ? 0.5 : 1);
+    double const forward = 4 * scores * real(launch.heads * launch.head_size);
+    return launch.name.ends_with("backward") ? kBackwardProducts / kBackwardRate * forward
+                                             : forward;
+}
+
+/// Runs the clocks of a GPU and of its host along with a step of one rank.
+class RooflineClock : public StepWatcher {
+  public:
+    RooflineClock(RooflineRequest const& request, parallel::MeshShape const& mesh)
+        : r_(request), mesh_(mesh) {}
+
+    void launched(Launch const& launch) override {
+        auto& seconds = here();
+        host_ += r_.stack.constants.host_kernel;
+        double const late = std::max(0.0, host_ - clock_) + kGap;
+        seconds.launches += late;
+        clock_ += late + run(launch, seconds);
+    }
+    void call_started(std::string_view group, cluster::CallRecord const& call) override {
+        Group const members = group_of(group, mesh_);
+        if (members.size < 2) return;
+        bool const gathers = call.op == cluster::Collective::all_gather;
+        double const bytes = real(static_cast<std::int64_t>(call.count * size_of(call.dtype))) *
+                             (gathers ? real(members.size) : 1);
+        double const seconds = call.op == cluster::Collective::all_reduce
+                                   ? all_reduce_seconds(members, r_.machine, bytes)
+                                   : all_gather_seconds(members, r_.machine, bytes);
+        flying_[std::string(group)].push_back({call.sequence, clock_, seconds});
+    }
+    void call_finished(std::string_view group, std::uint64_t sequence) override {
+        auto const found = flying_.find(std::string(group));
+        if (found == flying_.end()) return;
+        auto& calls = found->second;
+        auto const is_it = [&](Call const& call) { return call.sequence == sequence; };
+        if (std::ranges::none_of(calls, is_it)) return; // it ended before one that was waited for
+        for (bool last = false; !last; calls.pop_front()) {
+            last = is_it(calls.front());
+            wait_for(found->first, calls.front());
+        }
+    }
+
+    /// Of one action's kind, chunk and micro-step.
+    RooflineSeconds at(std::string_view doing, int chunk, std::int64_t micro_step) const {
+        auto const found = places_.find({std::string(doing), chunk, micro_step});
+        return found == places_.end() ? RooflineSeconds{} : found->second;
+    }
+    RooflineSeconds all() const {
+        RooflineSeconds sum;
+        for (auto const& [place, seconds] : places_) sum.add(seconds);
+        return sum;
+    }
+
+  private:
+    struct Call {
+        std::uint64_t sequence;
+        double started, seconds;
+    };
+
+    double run(Launch const& launch, RooflineSeconds& seconds) const {
+        auto const& gpu = r_.machine.gpu;
+        if (auto const& p = launch.product; p.rows > 0) {
+            double const times = launch.dtype == "bf16" ? 1 : 2; // TF32 takes twice as long
+            double const all =
+                times * matrix_seconds(gpu, real(p.rows), real(p.columns), real(p.inner));
+            return seconds.products += all, all;
+        }
+        if (launch.tokens > 0) {
+            double const all =
+                attention_flops(launch, r_) / (gpu.matrix_flops * r_.stack.constants.attention);
+            return seconds.attention += all, all;
+        }
+        double const all = memory_seconds(gpu, real(launch.bytes));
+        return seconds.elementwise += all, all;
+    }
+    void wait_for(std::string const& group, Call const& call) {
+        double const overlap = r_.stack.constants.overlap;
+        double& free = free_at_[group];
+        double const begin = std::max(call.started, free),
+                     passed = std::max(0.0, overlap * (clock_ - begin)),
+                     exposed = std::max(0.0, call.seconds - passed);
+        clock_ += exposed;
+        free = exposed > 0 ? clock_ : begin + call.seconds / overlap;
+        (group.starts_with("tensor") ? here().tensor : here().data) += exposed;
+    }
+    RooflineSeconds& here() {
+        auto const& place = parallel::step_place;
+        return places_[{place.doing, place.chunk, place.micro_step}];
+    }
+
+    RooflineRequest const& r_;
+    parallel::MeshShape mesh_;
+    double clock_ = 0, host_ = 0;
+    std::map<std::tuple<std::string, int, std::int64_t>, RooflineSeconds> places_;
+    std::map<std::string, std::deque<Call>> flying_; ///< by group, in the order of starts
+    std::map<std::string, double> free_at_;          ///< when the last call of each group ends
+};
+
+/// A stage of the pipeline.
+struct StageSeconds {
+    std::vector<parallel::PartTimes> chunks; ///< of a micro-step in the middle
+    RooflineSeconds passes;                  ///< of such a micro-step
+    RooflineSeconds once;                    ///< what a step has besides
+};
+
+class StepModel {
+  public:
+    explicit StepModel(RooflineRequest const& request)
+        : r_(request), whole_(even(request.batch.samples)),
+          micro_steps_(micro_steps_of(request.batch.samples)) {}
+
+    StepRoofline run() const {
+        std::vector<StageSeconds> stages;
+        for (int s = 0; s < r_.section.pipeline; ++s) stages.push_back(stage(s));
+        StepRoofline found;
+        double once = 0;
+        for (auto const& one : stages) {
+            RooflineSeconds step = one.once;
+            step.add(one.passes, real(micro_steps_));
+            if (step.sum() > found.busiest.sum()) found.busiest = step;
+            once = std::max(once, one.once.sum());
+        }
+        found.waits = std::max(0.0, passes_of(stages) + once - found.busiest.sum());
+        return found;
+    }
+
+  private:
+    StepDescription even(std::int64_t samples) const {
+        return even_step(r_.model, r_.section, r_.numerics,
+                         {samples, r_.batch.length, r_.batch.tokens_per_micro_batch}, r_.ranks);
+    }
+    /// Micro-steps of a data rank.
+    std::int64_t micro_steps_of(std::int64_t samples) const {
+        std::int64_t const each = r_.batch.tokens_per_micro_batch / r_.batch.length;
+        return std::max<std::int64_t>(1, samples / (each * data_ranks()));
+    }
+    std::int64_t data_ranks() const {
+        using parallel::Axis;
+        return whole_.mesh[Axis::shard] * whole_.mesh[Axis::replicate];
+    }
+
+    /// Few micro-steps stand for all: the first gathers, the last reduces, others are alike.
+    StageSeconds stage(int number) const {
+        std::int64_t const few =
+            std::min(micro_steps_, std::max<std::int64_t>(3, r_.section.pipeline));
+        std::int64_t const middle = few > 2 ? 1 : 0;
+        StepDescription const step =
+            few == micro_steps_ ? whole_ : even(r_.batch.samples / micro_steps_ * few);
+        RooflineClock clock(r_, step.mesh);
+        int const rank = number * (r_.ranks / r_.section.pipeline);
+        step_cost(r_.model, step, rank, true, &clock);
+        StageSeconds found{.once = clock.all()};
+        for (int chunk = 0; chunk < r_.section.virtual_stages; ++chunk) {
+            auto const forward = clock.at("forward", chunk, middle),
+                       backward = clock.at("backward", chunk, middle),
+                       weights = clock.at("weight gradient", chunk, middle);
+            found.chunks.push_back({forward.sum(), backward.sum(), weights.sum()});
+            for (auto const& part : {forward, backward, weights}) found.passes.add(part);
+        }
+        found.once.add(found.passes, -real(few));
+        return found;
+    }
+
+    double passes_of(std::vector<StageSeconds> const& stages) const {
+        int const chunks = r_.section.virtual_stages, count = r_.section.pipeline;
+        std::vector<parallel::PartTimes> parts;
+        for (int chunk = 0; chunk < chunks; ++chunk)
+            for (auto const& one : stages)
+                parts.push_back(one.chunks[static_cast<std::size_t>(chunk)]);
+        auto const schedule =
+            parallel::make_schedule(r_.section.schedule, count, chunks, micro_steps_);
+        return parallel::simulate(schedule, parts, count > 1 ? transfer() : 0).makespan;
+    }
+    double transfer() const {
+        double const bytes = 2 * real(r_.batch.tokens_per_micro_batch * r_.model.hidden) /
+                             real(whole_.mesh[parallel::Axis::tensor]);
+        return transfer_seconds(r_.ranks / r_.section.pipeline, r_.machine, bytes) +
+               r_.stack.constants.host_collective;
+    }
+
+    RooflineRequest const& r_;
+    StepDescription whole_;
+    std::int64_t micro_steps_;
+};
+
+} // namespace
+
+RooflineSeconds& RooflineSeconds::add(RooflineSeconds const& o, double times) {
+    products += times * o.products, attention += times * o.attention;
+    elementwise += times * o.elementwise, launches += times * o.launches;
+    tensor += times * o.tensor, data += times * o.data;
+    return *this;
+}
+
+StepRoofline step_roofline(RooflineRequest const& request) {
+    return StepModel(request).run();
+}
+
+} // namespace trireme::framework::planning
