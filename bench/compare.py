@@ -5,8 +5,8 @@
     python3 bench/compare.py language-model [--rounds 3]
     python3 bench/compare.py parallel [--rounds 3]           2 ranks each: data parallel, ZeRO, tensor parallel
 
-Prints the rate of each round, the ratio of medians and the largest resident memory of a rank. Ratios count; absolute
-rates depend on the machine.
+Prints the rate of each round, the ratio of medians and the largest resident memory of a rank, and beside the language models
+the rate of their matrix products alone, which bounds every one. Ratios count; absolute rates depend on the machine.
 """
 import argparse
 import hashlib
@@ -27,6 +27,7 @@ RANKS = {"OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_hwloc_base_binding_polic
 
 
 peak_gib = {}  # of the largest process, by the name of what ran last
+peak_in_steps = {}
 current = None
 
 
@@ -43,8 +44,12 @@ def run(command, **more):
 
 
 def steps_of(folder):
+    """Steps but for the first three. Peers save nothing, so that memory counts up to the last step, without the checkpoint after it."""
     events = [json.loads(line) for line in open(folder / "metrics.jsonl")]
-    return [e for e in events if e["kind"] == "train"][3:]
+    steps = [e for e in events if e["kind"] == "train"][3:]
+    peak_gib[current] = max(peak_in_steps.get(current, 0), steps[-1]["peak_memory"] / 2**30)
+    peak_in_steps[current] = peak_gib[current]
+    return steps
 
 
 def train(name, ranks, config, settings):
@@ -125,7 +130,12 @@ def language_model(_):
         return json.loads(run([PEER, str(ROOT / "bench/peers/language_model.py"), str(folder)], OMP_NUM_THREADS="2").splitlines()[-1])["tokens_per_second"]
 
     return "tokens/s", {"trireme, 1 process, 2 threads": lambda: ours(1, 2048), "PyTorch eager, 1 process, 2 threads": peer,
-                        "trireme, 2 ranks": lambda: ours(2, 1024)}
+                        "matrix products alone, 2 threads": lambda: products(folder, 2), "trireme, 2 ranks": lambda: ours(2, 1024)}
+
+
+def products(folder, threads):
+    script = [PEER, str(ROOT / "bench/peers/products.py"), str(folder)]
+    return json.loads(run(script, OMP_NUM_THREADS=str(threads)).splitlines()[-1])["tokens_per_second"]
 
 
 def parallel(_):

@@ -10,6 +10,7 @@
 #include "cluster/output_file.hpp"
 #include "framework/planning/constants.hpp"
 #include "framework/planning/machine_file.hpp"
+#include "framework/planning/memory.hpp"
 #include "framework/planning/roofline.hpp"
 #include "framework/planning/step_cost.hpp"
 #include "launch/commands.hpp"
@@ -95,6 +96,20 @@ Json json_of(planning::Cost const& c) {
             {"products", c.products},     {"allocations", c.allocations},
             {"host_waits", c.waits},      {"collectives", c.collectives},
             {"bytes_sent", c.wire},       {"exposed_collectives", c.exposed}};
+}
+
+/// What libtorch's allocator would hold, and whether a warm step asks the driver for more.
+void print_allocator(PlannedRun const& run, planning::StepDescription const& step,
+                     CostRequest const& r) {
+    auto const states = planning::predict_allocator(run.model, step, r.rank, 3);
+    fmt::print(
+        "\ntensors take {:.2f} GB at most, for which libtorch's allocator reserves {:.2f} GB, "
+        "by its policy;\nit asks the driver {} times in the first step, {} in the second, {} "
+        "in the third\n",
+        static_cast<double>(states[2].most_allocated) / 1e9,
+        static_cast<double>(states[2].reserved) / 1e9, states[0].device_calls,
+        states[1].device_calls - states[0].device_calls,
+        states[2].device_calls - states[1].device_calls);
 }
 
 /// A machine of GPUs with as many nodes as the ranks fill.
@@ -230,6 +245,7 @@ int step_cost_command(std::vector<std::string> const& arguments) {
     std::optional<planning::StepRoofline> model;
     if (machine) model = model_step(*machine, run, r);
     print_step_cost(places, run, r);
+    if (run.config.parallel.device == parallelize::Device::cuda) print_allocator(run, step, r);
     if (model) print_roofline(*model, *machine, run, r);
     if (json) json->write(cost_document(places, r, model));
     return cluster::kDone;

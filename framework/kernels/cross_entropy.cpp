@@ -11,26 +11,79 @@ namespace trireme::framework::kernels {
 namespace {
 
 template <typename T>
-TRIREME_INLINE double row_loss(std::int64_t n, T* x, std::int32_t label, bool gradient,
-                               double scale, std::int32_t* best) {
-    T highest = x[0];
-    for (std::int64_t i = 1; i < n; ++i) highest = x[i] > highest ? x[i] : highest;
-    *best = static_cast<std::int32_t>(std::find(x, x + n, highest) - x);
-    T const target = x[label];
+double sum_of(T const (&sums)[16]) {
+    double total = 0;
+    for (T s : sums) total += static_cast<double>(s);
+    return total;
+}
+
+TRIREME_CLONES float maximum(std::int64_t n, float const* x) {
+    return largest(x, n);
+}
+TRIREME_CLONES double maximum(std::int64_t n, double const* x) {
+    return largest(x, n);
+}
+
+/// x = exp(x - highest). Returns the sum.
+template <typename T>
+TRIREME_INLINE double exponentiate(std::int64_t n, T* x, T highest) {
     T sums[16] = {};
     std::int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int l = 0; l < 16; ++l) x[i + l] = exp_fast(x[i + l] - highest), sums[l] += x[i + l];
+    for (; i < n; ++i) x[i] = exp_fast(x[i] - highest), sums[i % 16] += x[i];
+    return sum_of(sums);
+}
+TRIREME_CLONES double exponentials(std::int64_t n, float* x, float highest) {
+    return exponentiate(n, x, highest);
+}
+TRIREME_CLONES double exponentials(std::int64_t n, double* x, double highest) {
+    return exponentiate(n, x, highest);
+}
+
+/// y = exp(y - highest). Returns the sum, and in `gap` that of y times what y was above x.
+template <typename T>
+TRIREME_INLINE double exponentiate(std::int64_t n, T* y, T const* x, T highest, double* gap) {
+    T sums[16] = {}, gaps[16] = {};
+    for (std::int64_t i = 0; i + 16 <= n; i += 16)
+        for (int l = 0; l < 16; ++l) {
+            T const difference = y[i + l] - x[i + l];
+            y[i + l] = exp_fast(y[i + l] - highest);
+            sums[l] += y[i + l], gaps[l] += y[i + l] * difference;
+        }
+    for (std::int64_t i = n / 16 * 16; i < n; ++i) {
+        T const difference = y[i] - x[i];
+        y[i] = exp_fast(y[i] - highest);
+        sums[i % 16] += y[i], gaps[i % 16] += y[i] * difference;
+    }
+    *gap = sum_of(gaps);
+    return sum_of(sums);
+}
+TRIREME_CLONES double exponentials(std::int64_t n, float* y, float const* x, float h, double* gap) {
+    return exponentiate(n, y, x, h, gap);
+}
+TRIREME_CLONES double exponentials(std::int64_t n, double* y, double const* x, double h,
+                                   double* gap) {
+    return exponentiate(n, y, x, h, gap);
+}
+
+template <typename T>
+TRIREME_INLINE double row_loss(std::int64_t n, T* x, std::int32_t label, bool gradient,
+                               double scale, std::int32_t* best) {
+    T const highest = largest(x, n);
+    *best = static_cast<std::int32_t>(std::find(x, x + n, highest) - x);
+    T const target = x[label];
+    double total = 0;
     if (gradient) {
-        for (; i + 16 <= n; i += 16)
-            for (int l = 0; l < 16; ++l)
-                x[i + l] = exp_fast(x[i + l] - highest), sums[l] += x[i + l];
-        for (; i < n; ++i) x[i] = exp_fast(x[i] - highest), sums[i % 16] += x[i];
+        total = exponentiate(n, x, highest);
     } else {
+        T sums[16] = {};
+        std::int64_t i = 0;
         for (; i + 16 <= n; i += 16)
             for (int l = 0; l < 16; ++l) sums[l] += exp_fast(x[i + l] - highest);
         for (; i < n; ++i) sums[i % 16] += exp_fast(x[i] - highest);
+        total = sum_of(sums);
     }
-    double total = 0;
-    for (T s : sums) total += static_cast<double>(s);
     if (gradient) {
         T const factor = static_cast<T>(scale / total);
         for (std::int64_t k = 0; k < n; ++k) x[k] *= factor;
@@ -75,9 +128,9 @@ void row_maxima(ClassStretch<T> const& part, double* highest, std::int32_t* best
 #pragma omp parallel for schedule(static)
     for (std::int64_t r = 0; r < part.rows; ++r) {
         T const* const x = part.logits + r * part.classes;
-        auto const* const found = std::max_element(x, x + part.classes);
-        highest[r] = part.classes > 0 ? static_cast<double>(*found)
-                                      : -std::numeric_limits<double>::infinity();
+        T const most = maximum(part.classes, x);
+        auto const* const found = std::find(x, x + part.classes, most);
+        highest[r] = static_cast<double>(most);
         best[r] = part.classes > 0 ? static_cast<std::int32_t>(part.first + (found - x)) : -1;
     }
 }
@@ -95,12 +148,7 @@ void row_sums(ClassStretch<T> const& part, std::int32_t const* label, double con
         }
         std::int64_t const own = label[r] - part.first;
         if (own >= 0 && own < part.classes) sums[part.rows + r] = static_cast<double>(x[own]);
-        double total = 0;
-        for (std::int64_t i = 0; i < part.classes; ++i) {
-            x[i] = exp_fast(x[i] - static_cast<T>(highest[r]));
-            total += static_cast<double>(x[i]);
-        }
-        sums[r] = total;
+        sums[r] = exponentials(part.classes, x, static_cast<T>(highest[r]));
     }
 }
 
@@ -126,15 +174,8 @@ void base_sums(ClassStretch<T> const& base, T const* logits, std::int32_t const*
         T* const y = base.logits + r * base.classes;
         T const* const x = logits + r * base.classes;
         std::int64_t const own = label[r] - base.first;
-        double total = 0, gap = 0;
-        for (std::int64_t i = 0; i < base.classes && label[r] >= 0; ++i) {
-            T const difference = y[i] - x[i];
-            y[i] = exp_fast(y[i] - static_cast<T>(highest[r]));
-            total += static_cast<double>(y[i]);
-            gap += static_cast<double>(y[i]) * static_cast<double>(difference);
-        }
-        sums[r] = total;
-        sums[base.rows + r] = gap;
+        std::int64_t const n = label[r] >= 0 ? base.classes : 0;
+        sums[r] = exponentials(n, y, x, static_cast<T>(highest[r]), &sums[base.rows + r]);
         sums[2 * base.rows + r] =
             own >= 0 && own < base.classes ? static_cast<double>(x[own]) : 0.0;
     }

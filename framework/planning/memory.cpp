@@ -16,7 +16,8 @@
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/parallelize/parallel_model.hpp"
-#include "framework/planning/dry_step.hpp"
+#include "framework/planning/caching_allocator.hpp"
+#include "framework/planning/dry_run.hpp"
 #include "framework/step/results.hpp"
 #include "parallel/dry_world.hpp"
 
@@ -87,8 +88,13 @@ struct Header {
     Header(std::size_t n, c10::DeviceType device)
         : bytes(n), memory(parallel::allocating), count(&own_count(device)) {
         count->add(bytes, memory);
+        if (allocation_watcher && device == c10::DeviceType::Meta)
+            allocation_watcher->allocated(this, static_cast<std::int64_t>(n));
     }
-    ~Header() { count->remove(bytes, memory); }
+    ~Header() {
+        count->remove(bytes, memory);
+        if (allocation_watcher) allocation_watcher->freed(this);
+    }
     Header(Header const&) = delete;
     Header& operator=(Header const&) = delete;
 };
@@ -181,25 +187,12 @@ StepMemory count_memory(model::Config const& model, StepDescription const& step,
     MemoryMeter const meter(device.type());
     is_dry = device.is_meta();
     std::int64_t const others = meter.live();
-    parallel::Mesh const mesh(world, step.mesh);
-    parallelize::ParallelModel parallel(model, mesh, step.section, step.numerics, true, device);
-    if (step.base) parallel.keep_base(1.0, step.section, step.numerics);
-    optimizer::AdamW optimizer(parallel.store(), {.ema_decay = step.average ? 0.999 : 0.0},
-                               step.section.offload == parallelize::Offload::optimizer);
-    std::optional<optimizer::GradientNorm> norm;
-    // In bitwise mode ranks tell each other what they sum, and here there are none.
-    if (!device.is_meta() || step.numerics.mode == parallelize::NumericsMode::fast)
-        norm.emplace(parallel.store(), mesh);
-    parallel.refresh();
-    if (step.base) parallel.base()->refresh();
-    DryStep now = dry_step(model, step, mesh, device);
-    DryStep const next = dry_step(model, step, mesh, device);
-    parallel.load(std::move(now.passes));
-    parallel::step_place = {"step"};
+    DryRun run(model, step, world, device);
+    run.load();
     meter.reset();
     StepMemory memory{.before = meter.live() - others};
     if (ready) ready();
-    train_once(parallel, optimizer, norm, now.micro_batches);
+    run.train();
     memory.moments = meter.moments();
     for (auto& moment : memory.moments) moment.peak -= others;
     memory.peak = std::ranges::max(memory.moments, {}, &MemoryMoment::peak);
@@ -207,6 +200,25 @@ StepMemory count_memory(model::Config const& model, StepDescription const& step,
     parallel::step_place = {};
     is_dry = false;
     return memory;
+}
+
+std::vector<AllocatorState> predict_allocator(model::Config const& model,
+                                              StepDescription const& step, int rank, int steps) {
+    DryGpu const dry(true);
+    MemoryMeter const meter(c10::DeviceType::Meta);
+    CachingAllocator allocator;
+    WatchAllocations const watched(allocator);
+    auto const world = parallel::make_dry_world(step.mesh, rank, {}, parallel::kSlowNetwork);
+    DryRun run(model, step, *world, at::kMeta);
+    std::vector<AllocatorState> states;
+    for (int i = 0; i < steps; ++i) {
+        run.load();
+        run.train();
+        states.push_back(
+            {allocator.device_calls(), allocator.reserved(), allocator.most_allocated()});
+    }
+    parallel::step_place = {};
+    return states;
 }
 
 StepMemory predict_memory(model::Config const& model, StepDescription const& step, int rank,

@@ -41,6 +41,17 @@ struct StepMemory {
 StepMemory predict_memory(model::Config const& model, StepDescription const& step, int rank,
                           bool gpu = false);
 
+/// What libtorch's allocator for CUDA has done by the end of a step (caching_allocator.hpp).
+struct AllocatorState {
+    std::int64_t device_calls = 0;   ///< of the driver, from the start
+    std::int64_t reserved = 0;       ///< bytes
+    std::int64_t most_allocated = 0; ///< bytes at once, from the start
+};
+/// Predicts it for `steps` steps of `rank` on a GPU, one after the other, weights and moments
+/// included. Local; throws InputError for a layout that cannot work.
+std::vector<AllocatorState> predict_allocator(model::Config const& model,
+                                              StepDescription const& step, int rank, int steps);
+
 /// Measures on the meta device what the parts of a model take on one of `tensor` ranks with
 /// micro-batches of `samples` samples of `length` tokens. Local.
 BlockProfile profile_blocks(model::Config const& model, ProfileRequest const& request);

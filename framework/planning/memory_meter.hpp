@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "framework/model/flash.hpp"
+#include "framework/planning/caching_allocator.hpp"
 #include "framework/planning/memory.hpp"
 #include "parallel/compute_path.hpp"
 
@@ -26,6 +27,16 @@ class MemoryMeter {
 
   private:
     c10::DeviceType device_;
+};
+
+/// Null: nobody looks at what this thread allocates on the meta device.
+inline thread_local AllocationWatcher* allocation_watcher = nullptr;
+/// Tells the watcher while it lives. A MemoryMeter must have been there before.
+struct WatchAllocations {
+    explicit WatchAllocations(AllocationWatcher& watcher) { allocation_watcher = &watcher; }
+    ~WatchAllocations() { allocation_watcher = nullptr; }
+    WatchAllocations(WatchAllocations const&) = delete;
+    WatchAllocations& operator=(WatchAllocations const&) = delete;
 };
 
 /// Trains one step as the trainer does, from micro-batches to the renewed weights, on a device, and

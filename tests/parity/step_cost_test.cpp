@@ -198,6 +198,33 @@ TEST(StepCost, ALayerKeepsWhatTensorRanksDivide) {
     }
 }
 
+/// By the policy of libtorch's allocator for CUDA, freed memory is found again: the driver is asked
+/// for memory in the first two steps alone.
+TEST(StepCost, WarmStepsAskTheDriverForNoMemory) {
+    model::Config c = llama_3_8b();
+    c.layers = 4;
+    struct Case {
+        int ranks;
+        parallelize::ParallelSection section;
+    };
+    for (auto const& [ranks, section] :
+         {Case{1, {}}, Case{8, {.zero = 1}}, Case{8, {.zero = 3}},
+          Case{8, {.zero = 3, .recompute = parallelize::Recompute::full}},
+          Case{8, {.tensor = 8, .zero = 1}}, Case{4, {.pipeline = 4}},
+          Case{2, {.pipeline = 2, .schedule = parallel::ScheduleKind::zero_bubble}}}) {
+        auto const step =
+            planning::even_step(c, section, {.compute = parallelize::Compute::bf16},
+                                {4 * ranks / section.tensor / section.pipeline, 4096, 4096}, ranks);
+        auto const states = planning::predict_allocator(c, step, ranks - 1, 4);
+        for (auto const& state : states)
+            fmt::print("{} calls of the driver, {:.2f} GB reserved, {:.2f} allocated\n",
+                       state.device_calls, static_cast<double>(state.reserved) / 1e9,
+                       static_cast<double>(state.most_allocated) / 1e9);
+        EXPECT_GT(states[0].device_calls, 0);
+        EXPECT_EQ(states[3].device_calls, states[1].device_calls) << ranks;
+    }
+}
+
 std::int64_t launches_of(model::Config const& model, parallelize::Compute compute, int stages = 1) {
     std::int64_t launches = 0;
     auto const step =
