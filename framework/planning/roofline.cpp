@@ -107,7 +107,7 @@ class RooflineClock : public StepWatcher {
                      passed = std::max(0.0, overlap * (clock_ - begin)),
                      exposed = std::max(0.0, call.seconds - passed);
         clock_ += exposed;
-        free = exposed > 0 ? clock_ : begin + call.seconds / overlap;
+        free = exposed > 0 || overlap == 0 ? clock_ : begin + call.seconds / overlap;
         (group.starts_with("tensor") ? here().tensor : here().data) += exposed;
     }
     RooflineSeconds& here() {
@@ -134,7 +134,7 @@ class StepModel {
   public:
     explicit StepModel(RooflineRequest const& request)
         : r_(request), whole_(even(request.batch.samples)),
-          micro_steps_(micro_steps_of(request.batch.samples)) {}
+          micro_steps_((request.batch.samples + samples_at_once() - 1) / samples_at_once()) {}
 
     StepRoofline run() const {
         std::vector<StageSeconds> stages;
@@ -156,14 +156,11 @@ class StepModel {
         return even_step(r_.model, r_.section, r_.numerics,
                          {samples, r_.batch.length, r_.batch.tokens_per_micro_batch}, r_.ranks);
     }
-    /// Micro-steps of a data rank.
-    std::int64_t micro_steps_of(std::int64_t samples) const {
-        std::int64_t const each = r_.batch.tokens_per_micro_batch / r_.batch.length;
-        return std::max<std::int64_t>(1, samples / (each * data_ranks()));
-    }
-    std::int64_t data_ranks() const {
+    /// Samples that all data ranks take in a micro-step.
+    std::int64_t samples_at_once() const {
         using parallel::Axis;
-        return whole_.mesh[Axis::shard] * whole_.mesh[Axis::replicate];
+        return r_.batch.tokens_per_micro_batch / r_.batch.length * whole_.mesh[Axis::shard] *
+               whole_.mesh[Axis::replicate];
     }
 
     /// Few micro-steps stand for all: the first gathers, the last reduces, others are alike.
@@ -171,8 +168,7 @@ class StepModel {
         std::int64_t const few =
             std::min(micro_steps_, std::max<std::int64_t>(3, r_.section.pipeline));
         std::int64_t const middle = few > 2 ? 1 : 0;
-        StepDescription const step =
-            few == micro_steps_ ? whole_ : even(r_.batch.samples / micro_steps_ * few);
+        StepDescription const step = few == micro_steps_ ? whole_ : even(samples_at_once() * few);
         RooflineClock clock(r_, step.mesh);
         int const rank = number * (r_.ranks / r_.section.pipeline);
         step_cost(r_.model, step, rank, true, &clock);

@@ -58,6 +58,8 @@ TEST(Roofline, MicroStepsInTheMiddleStandForTheOthers) {
                  twelve = model_of({}, 1, 12, machine).step();
     EXPECT_NEAR(twelve - eight, eight - four, 1e-9);
     EXPECT_GT(four, twelve - eight);
+    // Seven samples on two data ranks are four micro-steps of the first, as eight are.
+    EXPECT_NEAR(model_of({}, 2, 7, machine).step(), model_of({}, 2, 8, machine).step(), 1e-9);
 }
 
 /// Stages wait for (p - 1) / m of their work where all parts take the same time: here the last has
