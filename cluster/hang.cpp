@@ -91,7 +91,8 @@ class Waits {
             if (!flights_[static_cast<std::size_t>(r)]) wait.missing.push_back(r);
     }
 
-    /// Tells whether `peer` has made the other half of a message of `rank`.
+    /// Tells whether `peer` has made the other half of a message of `rank`. A receive counts once
+    /// it is waited for: stages post it before they compute what comes before it.
     bool has_met(int peer, int rank, FlightCall const& call, FlightGroup const& group) const {
         auto const& flight = flights_[static_cast<std::size_t>(peer)];
         if (!flight) return false;
@@ -101,7 +102,8 @@ class Waits {
                 continue;
             for (auto const* c : calls_in_order(g))
                 if (c->op == Collective::exchange && c->peer == rank && c->kind != call.kind &&
-                    c->ordinal >= call.ordinal)
+                    c->ordinal >= call.ordinal &&
+                    (c->kind == Message::Kind::send || c->state != CallState::started))
                     return true;
         }
         return false;

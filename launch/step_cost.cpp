@@ -113,21 +113,23 @@ void print_allocator(PlannedRun const& run, planning::StepDescription const& ste
 }
 
 /// A machine of GPUs with as many nodes as the ranks fill.
-planning::Machine read_gpus(CostRequest const& r, PlannedRun const& run) {
+planning::Machine read_gpus(CostRequest const& r, PlannedRun const& run,
+                            planning::Constants const& constants) {
     if (run.config.parallel.device != parallelize::Device::cuda)
         throw cluster::InputError("--machine: legal with parallel.device: cuda: a model of GPUs");
-    auto machine = planning::read_machine(r.machine, machines_folder()).machine;
+    auto const file = planning::read_machine(r.machine, machines_folder());
+    auto machine = file.machine;
     if (machine.gpu.name == "cpu")
         throw cluster::InputError(
             fmt::format("--machine: {}: legal: a machine that has GPUs", r.machine));
     machine.nodes = (r.ranks + machine.gpus_per_node - 1) / machine.gpus_per_node;
-    return planning::read_constants(installed_constants()).complete(std::move(machine), false);
+    return constants.complete(std::move(machine), file.verified_on != "nothing");
 }
 
-planning::StepRoofline model_step(planning::Machine const& machine, PlannedRun const& run,
+planning::StepRoofline model_step(planning::Machine const& machine,
+                                  planning::Constants const& constants, PlannedRun const& run,
                                   CostRequest const& r) {
     auto const& c = run.config;
-    auto const constants = planning::read_constants(installed_constants());
     return planning::step_roofline(
         {.model = run.model,
          .section = c.parallel,
@@ -135,7 +137,9 @@ planning::StepRoofline model_step(planning::Machine const& machine, PlannedRun c
          .batch = {c.batch.global, run.sequence, c.batch.tokens_per_micro_batch},
          .ranks = r.ranks,
          .machine = machine,
-         .stack = constants.stack("trireme")});
+         .stack = constants.stack("trireme"),
+         .base = c.train.base_divergence > 0,
+         .average = c.optimizer.ema_decay > 0});
 }
 
 /// Lines of the model: names and seconds.
@@ -239,11 +243,12 @@ int step_cost_command(std::vector<std::string> const& arguments) {
         read_planned_run(framework::config::read_config(r.file, r.set), r.sequence);
     auto const step = step_of(run, r);
     std::optional<planning::Machine> machine;
-    if (!r.machine.empty()) machine = read_gpus(r, run);
+    auto const constants = planning::read_constants(installed_constants());
+    if (!r.machine.empty()) machine = read_gpus(r, run, constants);
     auto const places = planning::step_cost(
         run.model, step, r.rank, run.config.parallel.device == parallelize::Device::cuda);
     std::optional<planning::StepRoofline> model;
-    if (machine) model = model_step(*machine, run, r);
+    if (machine) model = model_step(*machine, constants, run, r);
     print_step_cost(places, run, r);
     if (run.config.parallel.device == parallelize::Device::cuda) print_allocator(run, step, r);
     if (model) print_roofline(*model, *machine, run, r);

@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "parallel/budgets.hpp"
-#include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
-#include "parallel/tensor_buffer.hpp"
+#include "parallel/joined.hpp"
+#include "parallel/rows_in_flight.hpp"
 
 namespace trireme::parallel {
 
@@ -19,82 +18,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 using Layers = std::vector<LinearUse const*>;
-
-/// A collective of rows that is under way, and the memory that it reads and writes.
-class Flight {
-  public:
-    Flight() = default;
-    static Flight gather(at::Tensor const& own, at::Tensor const& all, Communicator& group) {
-        at::Tensor const in = own.contiguous();
-        return {in, all, group.all_gather(buffer_of(in), buffer_of(all), "sequence")};
-    }
-    static Flight sum(at::Tensor const& parts, at::Tensor const& own, Communicator& group) {
-        return {parts, own,
-                group.reduce_scatter(buffer_of(parts), buffer_of(own), cluster::ReduceOp::sum,
-                                     "sequence")};
-    }
-    /// Returns the result, which what is computed from now on may read.
-    at::Tensor land() {
-        finish(work_, out_);
-        in_.reset();
-        return std::move(out_);
-    }
-
-  private:
-    Flight(at::Tensor in, at::Tensor out, cluster::Work work)
-        : in_(std::move(in)), out_(std::move(out)), work_(std::move(work)) {}
-
-    at::Tensor in_, out_;
-    cluster::Work work_;
-};
-
-Flight gather_all(at::Tensor const& own, Communicator& group) {
-    return Flight::gather(own, own.new_empty({own.size(0) * group.size(), own.size(1)}), group);
-}
-
-Flight add_all(at::Tensor const& parts, Communicator& group) {
-    return Flight::sum(parts, parts.new_empty({parts.size(0) / group.size(), parts.size(1)}),
-                       group);
-}
-
-/// Rows [first, first + count) of each rank's stretch of the sequence.
-struct Chunk {
-    std::int64_t first, count;
-};
-
-/// Cuts the `own` rows of each of `ranks` stretches, of which this rank has `x` or will have.
-std::vector<Chunk> chunks_of(at::Tensor const& x, std::int64_t own, int ranks) {
-    std::int64_t const filled = own * ranks / budgets.divided_rows,
-                       n = composed(x)
-                               ? std::clamp<std::int64_t>(filled, 1, std::max<std::int64_t>(own, 1))
-                               : 1;
-    std::vector<Chunk> chunks;
-    for (std::int64_t i = 0; i < n; ++i)
-        chunks.push_back({i * own / n, (i + 1) * own / n - i * own / n});
-    return chunks;
-}
-
-/// Views the rows of a chunk, [t, count, N], in x[T, N], which holds the stretches of `ranks`.
-at::Tensor rows_of(at::Tensor const& x, Chunk const& chunk, int ranks) {
-    return x.view({ranks, -1, x.size(1)}).narrow(1, chunk.first, chunk.count);
-}
-
-/// Views the rows of a chunk, [t count, N], in a tensor where chunks lie one after another, as they
-/// are gathered.
-at::Tensor rows_in_turn(at::Tensor const& x, Chunk const& chunk, int ranks) {
-    return x.narrow(0, chunk.first * ranks, chunk.count * ranks);
-}
-
-/// Copies x[T, N] so that its chunks lie one after another; x itself where there is one.
-at::Tensor in_turn(at::Tensor const& x, std::vector<Chunk> const& chunks, int ranks) {
-    if (chunks.size() == 1) return x;
-    at::Tensor const y = at::empty_like(x);
-    for (auto const& chunk : chunks)
-        rows_in_turn(y, chunk, ranks)
-            .view({ranks, chunk.count, x.size(1)})
-            .copy_(rows_of(x, chunk, ranks));
-    return y;
-}
 
 /// out[t, n, O] = x[t, n, I] w[I, O] + bias[O], whatever the strides of out and x.
 void product_of_rows(at::Tensor out, at::Tensor const& x, at::Tensor const& w,
@@ -110,24 +33,92 @@ at::Tensor product_of_chunk(at::Tensor const& x, Chunk const& chunk, at::Tensor 
     return y;
 }
 
-at::Tensor bias_of(LinearUse const& layer) {
-    return layer.bias ? layer.bias.value() : at::Tensor();
-}
-
 bool trains(LinearUse const* layer) {
     return layer->weight.trainable();
 }
 
-void deliver_all(Layers const& layers, variable_list const& dy, at::Tensor const& x) {
+std::int64_t width_of(LinearUse const* layer) {
+    return layer->weight.parameter().shape()[layer->weight.input_major() ? 1 : 0];
+}
+
+/// Weights [D, O] and biases [O] of layers whose outputs one product makes; a tensor is undefined
+/// where there is none, or where they do not lie one after another.
+struct Operands {
+    at::Tensor weight, bias;
+};
+Operands operands_of(Layers const& layers) {
+    std::vector<at::Tensor> biases, weights;
+    for (auto const* layer : layers) {
+        weights.push_back(layer->weight.value());
+        if (layer->bias) biases.push_back(layer->bias.value());
+    }
+    if (layers.size() == 1)
+        return {from_input(layers[0]->weight), biases.empty() ? at::Tensor() : biases[0]};
+    at::Tensor const weight = joined(weights, 0);
+    return {weight.defined() ? weight.t() : weight,
+            biases.empty() ? at::Tensor() : joined(biases, 0)};
+}
+
+/// Groups layers that read one x by the products that make their outputs: each has its own, unless
+/// all are made `at_once` and lie one after another.
+std::vector<Layers> products_of(Layers const& layers, bool at_once) {
+    auto const has_bias = [](LinearUse const* layer) { return bool(layer->bias); };
+    bool const alike =
+        std::ranges::none_of(layers,
+                             [](LinearUse const* layer) { return layer->weight.input_major(); }) &&
+        (std::ranges::all_of(layers, has_bias) || std::ranges::none_of(layers, has_bias));
+    if (at_once && alike) {
+        Operands const all = operands_of(layers);
+        if (all.weight.defined() && all.bias.defined() == has_bias(layers[0])) return {layers};
+    }
+    std::vector<Layers> each;
+    for (auto const* layer : layers) each.push_back({layer});
+    return each;
+}
+
+/// Views what products made as the outputs of the layers.
+variable_list of_layers(std::vector<Layers> const& products, variable_list const& y) {
+    if (products.size() == y.size() && products[0].size() == 1) return y;
+    std::vector<std::int64_t> widths;
+    std::ranges::transform(products[0], std::back_inserter(widths), width_of);
+    return columns_of(y[0], widths);
+}
+
+/// Delivers the gradients of layers whose outputs one product made, where their own is dy[T, O]:
+/// those of weights in one product, too, if their buffers lie one after another.
+void deliver_together(Layers const& layers, at::Tensor const& dy, at::Tensor const& x) {
+    variable_list const of_each = of_layers({layers}, {dy});
     for (std::size_t i = 0; i < layers.size(); ++i)
-        deliver_gradients(layers[i]->weight, layers[i]->bias, dy[i], x);
+        if (layers[i]->bias && layers[i]->bias.trainable())
+            layers[i]->bias.deliver(of_each[i].sum(0));
+    std::vector<at::Tensor> buffers;
+    std::vector<bool> fresh;
+    for (auto const* layer : layers) {
+        auto const sum = layer->weight.accumulate();
+        buffers.push_back(sum.buffer), fresh.push_back(sum.fresh);
+    }
+    at::Tensor const all = joined(buffers, 0);
+    if (all.defined() && std::ranges::count(fresh, fresh[0]) == std::ssize(fresh))
+        return product_into(all, dy.t(), x, fresh[0]);
+    for (std::size_t i = 0; i < layers.size(); ++i)
+        product_into(buffers[i], of_each[i].t(), x, fresh[i]);
+}
+
+void deliver_all(std::vector<Layers> const& products, variable_list const& dy,
+                 at::Tensor const& x) {
+    for (std::size_t i = 0; i < products.size(); ++i)
+        if (products[i].size() == 1)
+            deliver_gradients(products[i][0]->weight, products[i][0]->bias, dy[i], x);
+        else
+            now_or_later(
+                [layers = products[i], of_all = dy[i], x] { deliver_together(layers, of_all, x); });
 }
 
 /// Computes the gradient of the x that all layers read, added by the products to spare additions.
-at::Tensor input_gradient(Layers const& layers, variable_list const& dy) {
-    at::Tensor dx = at::mm(dy[0], from_input(layers[0]->weight).t());
-    for (std::size_t i = 1; i < layers.size(); ++i)
-        dx.addmm_(dy[i], from_input(layers[i]->weight).t());
+at::Tensor input_gradient(std::vector<Layers> const& products, variable_list const& dy) {
+    at::Tensor dx = at::mm(dy[0], operands_of(products[0]).weight.t());
+    for (std::size_t i = 1; i < products.size(); ++i)
+        dx.addmm_(dy[i], operands_of(products[i]).weight.t());
     return dx;
 }
 
@@ -151,35 +142,42 @@ Communicator* group_in(AutogradContext* context) {
 
 struct ColumnLinears : torch::autograd::Function<ColumnLinears> {
     static variable_list forward(AutogradContext* context, Variable const& x, Layers const& layers,
-                                 Communicator* group) {
+                                 Communicator* group, Outputs outputs) {
         if (group) remember(context, "group", *group);
         remember_layers(context, layers);
         auto const chunks = group ? chunks_of(x, x.size(0), group->size()) : std::vector<Chunk>(1);
-        if (chunks.size() > 1) return in_chunks(context, x, layers, chunks, *group);
+        auto const products = products_of(layers, composed(x) && outputs == Outputs::side_by_side);
+        if (chunks.size() > 1) {
+            context->save_for_backward({x});
+            return of_layers(products, in_chunks(x, products, chunks, *group));
+        }
         at::Tensor const whole = group ? gather_all(x, *group).land() : x;
         context->save_for_backward({group && composed(x) ? x : whole});
         variable_list y;
-        for (auto const* layer : layers)
-            y.push_back(product(whole, from_input(layer->weight), bias_of(*layer)));
-        return y;
+        for (auto const& layers_of : products) {
+            auto const [weight, bias] = operands_of(layers_of);
+            y.push_back(product(whole, weight, bias));
+        }
+        return of_layers(products, y);
     }
 
-    static variable_list in_chunks(AutogradContext* context, at::Tensor const& x,
-                                   Layers const& layers, std::vector<Chunk> const& chunks,
-                                   Communicator& group) {
-        context->save_for_backward({x});
+    static variable_list in_chunks(at::Tensor const& x, std::vector<Layers> const& products,
+                                   std::vector<Chunk> const& chunks, Communicator& group) {
         std::vector<Flight> flights;
         for (auto const& chunk : chunks)
             flights.push_back(gather_all(x.narrow(0, chunk.first, chunk.count), group));
         variable_list y;
-        for (auto const* layer : layers)
-            y.push_back(x.new_empty({x.size(0) * group.size(), from_input(layer->weight).size(1)}));
+        std::vector<Operands> w;
+        for (auto const& layers : products) {
+            w.push_back(operands_of(layers));
+            y.push_back(x.new_empty({x.size(0) * group.size(), w.back().weight.size(1)}));
+        }
         for (std::size_t c = 0; c < chunks.size(); ++c) {
             at::Tensor const rows =
                 flights[c].land().view({group.size(), chunks[c].count, x.size(1)});
-            for (std::size_t i = 0; i < layers.size(); ++i)
-                product_of_rows(rows_of(y[i], chunks[c], group.size()), rows,
-                                from_input(layers[i]->weight), bias_of(*layers[i]));
+            for (std::size_t i = 0; i < products.size(); ++i)
+                product_of_rows(rows_of(y[i], chunks[c], group.size()), rows, w[i].weight,
+                                w[i].bias);
         }
         return y;
     }
@@ -188,21 +186,26 @@ struct ColumnLinears : torch::autograd::Function<ColumnLinears> {
         Layers const layers = layers_in(context);
         auto* const group = group_in(context);
         at::Tensor const kept = context->get_saved_variables()[0];
-        variable_list dy;
-        for (auto const& gradient : gradients) dy.push_back(gradient.contiguous());
+        variable_list rows;
+        for (auto const& gradient : gradients) rows.push_back(dense_rows(gradient));
+        bool const all_train = std::ranges::all_of(layers, trains);
+        at::Tensor const side_by_side =
+            composed(kept) && all_train ? joined(rows, 1) : at::Tensor();
+        auto const products = products_of(layers, side_by_side.defined());
+        variable_list const dy = products.size() < rows.size() ? variable_list{side_by_side} : rows;
         bool const gathers = group && composed(kept) && std::ranges::any_of(layers, trains),
                    later = weight_gradients_wait();
         Flight whole = gathers && !later ? gather_all(kept, *group) : Flight();
-        at::Tensor dx = context->needs_input_grad(0) ? input_gradient(layers, dy) : at::Tensor();
+        at::Tensor dx = context->needs_input_grad(0) ? input_gradient(products, dy) : at::Tensor();
         bool const adds = group && dx.defined();
         Flight sum = adds ? add_all(dx, *group) : Flight();
         if (!gathers)
-            deliver_all(layers, dy, kept);
+            deliver_all(products, dy, kept);
         else if (later)
-            now_or_later([=] { deliver_all(layers, dy, gather_all(kept, *group).land()); });
+            now_or_later([=] { deliver_all(products, dy, gather_all(kept, *group).land()); });
         else
-            deliver_all(layers, dy, whole.land());
-        return {adds ? sum.land() : dx, {}, {}};
+            deliver_all(products, dy, whole.land());
+        return {adds ? sum.land() : dx, {}, {}, {}};
     }
 };
 
@@ -281,8 +284,8 @@ struct AddBias : torch::autograd::Function<AddBias> {
 } // namespace
 
 std::vector<at::Tensor> column_linears(at::Tensor const& x, Layers const& layers,
-                                       TensorAxis const& axis) {
-    return ColumnLinears::apply(x, layers, axis.size() == 1 ? nullptr : axis.group);
+                                       TensorAxis const& axis, Outputs outputs) {
+    return ColumnLinears::apply(x, layers, axis.size() == 1 ? nullptr : axis.group, outputs);
 }
 
 at::Tensor row_linear(at::Tensor const& x, LinearUse const& layer, TensorAxis const& axis) {

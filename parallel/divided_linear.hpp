@@ -18,6 +18,7 @@
 #pragma once
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "parallel/linear.hpp"
@@ -25,12 +26,21 @@
 
 namespace trireme::parallel {
 
+/// How outputs of layers that read the same x may lie: as columns of one tensor, or each by itself.
+enum class Outputs : std::uint8_t { side_by_side, apart };
+
 /// y_i[T, O_i / t] = x w_i[O_i / t, D]^T + b_i[O_i / t], for layers that read the same x, of which
 /// each rank has x[T / t, D]; at least one layer. What the layers leave for the gradient of x is
 /// added by the products themselves, one layer after another.
+///
+/// [Note: one product for several layers] On the path of a GPU one product makes all outputs, side
+/// by side, where weights lie one after another in memory, and biases, as parameter_specs() lists
+/// them, and the outputs need not lie apart. Gradients of outputs that come side by side, too, are
+/// read by one product each way. On the CPU one product was measured to take as long as several.
 std::vector<at::Tensor> column_linears(at::Tensor const& x,
                                        std::vector<LinearUse const*> const& layers,
-                                       TensorAxis const& axis);
+                                       TensorAxis const& axis,
+                                       Outputs outputs = Outputs::side_by_side);
 
 /// y[T / t, O] = sum over ranks of x[T, I / t] w[O, I / t]^T, plus b[O], which each rank adds to
 /// its own rows.

@@ -48,7 +48,8 @@ Engine::Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGather
                Mesh const& mesh, EngineOptions const& options)
     : parts_(std::move(parts)), reducer_(reducer), gatherer_(gatherer),
       pipeline_(mesh.along(Axis::pipeline)), options_(options), stages_(pipeline_.size()),
-      stage_(pipeline_.rank()), link_(pipeline_, static_cast<int>(parts_.size())),
+      stage_(pipeline_.rank()),
+      link_(pipeline_, static_cast<int>(parts_.size()), parts_.front()->boundary_options()),
       losses_device_(device_of_losses(parts_.front()->boundary_options().device())) {}
 
 std::vector<double> Engine::forward_backward(std::int64_t micro_batches) {
@@ -76,11 +77,7 @@ void Engine::queue(std::int64_t micro_batches) {
 void Engine::run_forwards(std::int64_t micro_batches) {
     at::NoGradGuard const no_graph;
     reducer_.divide(micro_batches);
-    backward_is_next = turns_ = false; // a step that threw may have left them
-    StageActions actions;
-    for (std::int64_t m = 0; m < reducer_.micro_steps(); ++m)
-        for (int chunk = 0; chunk < static_cast<int>(parts_.size()); ++chunk)
-            actions.push_back({Action::Kind::forward, m, chunk});
+    auto const actions = forward_actions(static_cast<int>(parts_.size()), reducer_.micro_steps());
     for_each_in(actions, [&](std::size_t i) {
         run_forward(actions[i].chunk, actions[i].micro_step, false);
     });
@@ -124,9 +121,9 @@ void Engine::expect(Action const& action) {
 }
 
 void Engine::for_each_in(StageActions const& actions, std::function<void(std::size_t)> const& f) {
-    if (!actions.empty()) expect(actions.front());
     for (std::size_t i = 0; i < actions.size(); ++i) {
-        if (i + 1 < actions.size()) expect(actions[i + 1]);
+        if (i == 0 || !starts_ahead(actions, i)) expect(actions[i]);
+        if (i + 1 < actions.size() && starts_ahead(actions, i + 1)) expect(actions[i + 1]);
         f(i);
     }
 }

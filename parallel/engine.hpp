@@ -28,6 +28,7 @@ struct EngineOptions {
     bool recompute = false;
 };
 
+/// No call may follow one that threw: messages may still be on their way.
 class Engine {
   public:
     /// `parts`: this rank's chunks, in order: chunk c is part c * stages + stage of the model. All

@@ -96,6 +96,18 @@ StageActions stage_actions(ScheduleKind kind, int stages, int chunks, std::int64
     return list.take();
 }
 
+StageActions forward_actions(int chunks, std::int64_t micro_steps) {
+    StageActions actions;
+    for (std::int64_t m = 0; m < micro_steps; ++m)
+        for (int chunk = 0; chunk < chunks; ++chunk)
+            actions.push_back({Action::Kind::forward, m, chunk});
+    return actions;
+}
+
+bool starts_ahead(StageActions const& actions, std::size_t i) {
+    return actions[i].micro_step != actions[i - 1].micro_step;
+}
+
 std::vector<StageActions> make_schedule(ScheduleKind kind, int stages, int chunks,
                                         std::int64_t micro_steps) {
     check(kind, stages, chunks, micro_steps);

@@ -63,6 +63,16 @@ using StageActions = std::vector<Action>;
 StageActions stage_actions(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps,
                            int stage);
 
+/// The list of every stage in a forward pass alone.
+StageActions forward_actions(int chunks, std::int64_t micro_steps);
+
+/// Tells whether a stage starts to receive what action i begins with (i >= 1) before it computes
+/// the action before it, so that the message travels meanwhile. It does not where the message is
+/// made of what that action makes, which is of the same micro-step then: nothing would be gained,
+/// and on a GPU CUDA may wait for the receive before it loads a kernel that has not run yet (lazy
+/// loading), and so for ever.
+bool starts_ahead(StageActions const& actions, std::size_t i);
+
 /// The lists of all stages.
 std::vector<StageActions> make_schedule(ScheduleKind kind, int stages, int chunks,
                                         std::int64_t micro_steps);

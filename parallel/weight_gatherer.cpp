@@ -1,5 +1,6 @@
 #include "parallel/weight_gatherer.hpp"
 
+#include "cluster/error.hpp"
 #include "parallel/memory_class.hpp"
 #include "parallel/tensor_buffer.hpp"
 
@@ -26,15 +27,17 @@ void WeightGatherer::copy_over_stages(Unit& unit) {
 
 void WeightGatherer::refresh() {
     enter_place({"refresh"});
+    for (auto const& unit : store_.units())
+        if (unit->state == Unit::State::gathering)
+            throw cluster::JobError("weights of " + unit->name +
+                                    " are renewed while a pass still gathers them");
     AllocatingFor const buffers(MemoryClass::buffers);
     for (auto& unit : store_.units()) copy_over_stages(*unit);
     store_.refresh_compute();
     if (store_.options().zero != 1 && store_.options().zero != 2) return;
-    for (std::size_t u = 0; u < store_.units().size(); ++u) {
-        Unit& unit = *store_.units()[u];
-        if (unit.state == Unit::State::gathering) acquire(u); // no pass has read it
-        unit.state = Unit::State::sharded;
-        unit.show_compute();
+    for (auto& unit : store_.units()) {
+        unit->state = Unit::State::sharded;
+        unit->show_compute();
     }
 }
 

@@ -18,7 +18,8 @@ class WeightGatherer {
 
     /// The master weights have changed: renews tied copies on other stages, and what this rank
     /// keeps of every compute copy. Under ZeRO 1 and 2 all units are sharded then: the others'
-    /// parts come while the next pass computes. Collective over the mesh.
+    /// parts come while the next pass computes. Collective over the mesh. Throws JobError while a
+    /// pass gathers.
     void refresh();
     /// Starts to gather a sharded unit; under ZeRO 1 and 2 all of them, in their order. Collective
     /// over the shard group, as are the two below: all ranks of a data group call them for the same

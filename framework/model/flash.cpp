@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "parallel/compute_path.hpp"
+#include "parallel/joined.hpp"
 #include "parallel/launches.hpp"
 
 namespace trireme::framework::model {
@@ -55,7 +56,8 @@ struct FlashFunction : torch::autograd::Function<FlashFunction> {
     static Variable forward(AutogradContext* context, Variable const& query, Variable const& key,
                             Variable const& value, at::Tensor const& offsets,
                             c10::intrusive_ptr<Shape> const& shape, bool recompute) {
-        variable_list kept{query.contiguous(), key.contiguous(), value.contiguous(), offsets};
+        variable_list kept{parallel::dense_rows(query), parallel::dense_rows(key),
+                           parallel::dense_rows(value), offsets};
         auto const made = run(*shape, kept[0], kept[1], kept[2], kept[3]);
         if (!recompute) kept.insert(kept.end(), made.begin(), made.end());
         context->save_for_backward(kept);
@@ -69,7 +71,8 @@ struct FlashFunction : torch::autograd::Function<FlashFunction> {
         auto const made = saved.size() == 4 ? run(s, q, k, v, offsets)
                                             : variable_list{saved[4], saved[5], saved[6], saved[7]};
         if (q.is_meta()) {
-            variable_list made_here{at::empty_like(q), at::empty_like(k), at::empty_like(v)};
+            variable_list made_here;
+            for (auto const& x : {q, k, v}) made_here.push_back(x.new_empty(x.sizes()));
             parallel::note_kernel("trireme::flash_backward",
                                   {q, k, v, gradients[0], made[0], made[1]}, made_here);
             made_here.resize(6);

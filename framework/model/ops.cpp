@@ -13,6 +13,7 @@
 #include "framework/model/fused.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
+#include "parallel/joined.hpp"
 #include "parallel/launches.hpp"
 
 namespace trireme::framework::model {
@@ -30,7 +31,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     static variable_list forward(AutogradContext* context, Variable const& query,
                                  Variable const& key, Variable const& value,
                                  kernels::AttentionProblem const& problem, bool recompute) {
-        at::Tensor const q = for_kernel(query), k = for_kernel(key), v = for_kernel(value);
+        at::Tensor const q = readable(query), k = readable(key), v = readable(value);
         auto const [out, lse] = attend_forward(q, k, v, problem);
         context->save_for_backward(recompute ? variable_list{q, k, v}
                                              : variable_list{q, k, v, out, lse});
@@ -52,6 +53,11 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     }
 
   private:
+    /// Columns of one tensor stay so on the path of a GPU.
+    static at::Tensor readable(at::Tensor const& x) {
+        return parallel::composed(x) && x.scalar_type() != at::kBFloat16 ? parallel::dense_rows(x)
+                                                                         : for_kernel(x);
+    }
     static std::pair<at::Tensor, at::Tensor>
     attend_forward(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
                    kernels::AttentionProblem const& problem) {
@@ -91,41 +97,47 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     };
 };
 
-/// One launch forward and one back on the path of a GPU, for every activation.
+/// One launch forward and one back on the path of a GPU, for every activation. Gate and up may be
+/// columns of one tensor, and then so are their gradients.
 struct FusedGate : torch::autograd::Function<FusedGate> {
     static Variable forward(AutogradContext* context, Variable const& gate, Variable const& up,
                             Activation activation) {
-        at::Tensor const g = gate.contiguous(), u = up.contiguous(), y = at::empty_like(g);
+        bool const beside = parallel::joined({gate, up}, 1).defined();
+        at::Tensor const g = beside ? gate : gate.contiguous(), u = beside ? up : up.contiguous(),
+                         y = at::empty(g.sizes(), g.options());
         context->save_for_backward({g, u});
         context->saved_data["activation"] = static_cast<std::int64_t>(activation);
         fused::run("trireme::gate", g, {{g, u}, {y}}, [&]<typename T>(T) {
-            return kernels::fused::Gate<T>{g.size(0),
-                                           g.size(1),
-                                           curve_of(activation),
-                                           fused::numbers<T>(g),
-                                           fused::numbers<T>(u),
-                                           fused::numbers<T>(y),
-                                           nullptr,
-                                           nullptr,
-                                           nullptr};
+            return kernels::fused::Gate<T>{.count = g.size(0),
+                                           .width = g.size(1),
+                                           .stride = g.stride(0),
+                                           .curve = curve_of(activation),
+                                           .gate = fused::numbers<T>(g),
+                                           .up = fused::numbers<T>(u),
+                                           .out = fused::numbers<T>(y)};
         });
         return y;
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const saved = context->get_saved_variables();
-        at::Tensor const &g = saved[0], &u = saved[1], dy = gradients[0].contiguous(),
-                         dg = at::empty_like(g), du = at::empty_like(u);
+        at::Tensor const &g = saved[0], &u = saved[1], dy = gradients[0].contiguous();
+        std::int64_t const width = g.size(1), stride = g.stride(0);
+        // Rows as those of gate and up: of 2 `width` columns where they are halves of one tensor.
+        bool const beside = stride != width;
+        at::Tensor const both = at::empty({beside ? 1 : 2, g.size(0), stride}, g.options());
+        at::Tensor const dg = both[0].narrow(1, 0, width),
+                         du = beside ? both[0].narrow(1, width, width) : both[1];
         auto const activation = static_cast<Activation>(context->saved_data["activation"].toInt());
         fused::run("trireme::gate_backward", g, {{g, u, dy}, {dg, du}}, [&]<typename T>(T) {
-            return kernels::fused::Gate<T>{g.size(0),
-                                           g.size(1),
-                                           curve_of(activation),
-                                           fused::numbers<T>(g),
-                                           fused::numbers<T>(u),
-                                           nullptr,
-                                           fused::numbers<T>(dy),
-                                           fused::numbers<T>(dg),
-                                           fused::numbers<T>(du)};
+            return kernels::fused::Gate<T>{.count = g.size(0),
+                                           .width = width,
+                                           .stride = stride,
+                                           .curve = curve_of(activation),
+                                           .gate = fused::numbers<T>(g),
+                                           .up = fused::numbers<T>(u),
+                                           .dy = fused::numbers<T>(dy),
+                                           .dgate = fused::numbers<T>(dg),
+                                           .dup = fused::numbers<T>(du)};
         });
         return {dg, du, {}};
     }

@@ -107,13 +107,17 @@ struct RotaryTable {
 };
 RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device = at::kCPU,
                          LayerRotary which = LayerRotary::main);
-struct QueriesAndKeys {
-    at::Tensor queries, keys; ///< [T, H S], [T, K S]
+/// What a layer's attention reads: [T, H S], [T, K S], [T, K S].
+struct AttentionInputs {
+    at::Tensor queries, keys, values;
 };
-/// Both rotated by their positions (Su et al. 2021; halves paired as in Hugging Face's
-/// rotate_half). Of each head the first numbers turn, twice as many as the table has columns.
-QueriesAndKeys apply_rotary(QueriesAndKeys const& x, AttentionShape const& shape,
-                            RotaryTable const& table, Pass const& pass);
+/// Queries and keys rotated by their positions (Su et al. 2021; halves paired as in Hugging Face's
+/// rotate_half), and the values as they are. Of each head the first numbers turn, twice as many as
+/// the table has columns. On the path of a GPU they are rotated where they lie: what they were is
+/// gone. `together`: the three are outputs of column_linears, which takes their gradients side by
+/// side.
+AttentionInputs apply_rotary(AttentionInputs const& x, AttentionShape const& shape,
+                             RotaryTable const& table, Pass const& pass, bool together);
 
 /// The last layer of a language model: its weight, the cap of its logits, and a bias if there is
 /// one.

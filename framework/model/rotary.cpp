@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
+#include <vector>
 
 #include "framework/kernels/rotary.hpp"
 #include "framework/model/dispatch.hpp"
@@ -12,6 +14,7 @@
 #include "framework/model/token_rows.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
+#include "parallel/joined.hpp"
 #include "parallel/launches.hpp"
 
 namespace trireme::framework::model {
@@ -129,46 +132,76 @@ struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
     }
 };
 
-/// Queries and keys in one launch.
-variable_list turn(at::Tensor const& queries, at::Tensor const& keys, std::int64_t size,
-                   RotaryTable const& table, Pass const& pass, int direction) {
-    at::Tensor const q = queries.contiguous(), k = keys.contiguous(), q_out = at::empty_like(q),
-                     k_out = at::empty_like(k),
-                     ids = on_device_of(pass, table_rows_of(table, pass));
-    // Bytes are counted by what is read: one row of the table for each token.
-    std::int64_t const half = table.cosine.size(1);
-    at::Tensor const read = table.cosine.narrow(0, 0, std::min(q.size(0), table.cosine.size(0)));
-    fused::run("trireme::rotary", q, {{q, k, ids, read, read}, {q_out, k_out}}, [&]<typename T>(T) {
-        using S = fused::Sum<T>;
-        return kernels::fused::Rotary<T>{
-            q.size(0),
-            size,
-            2 * half,
-            fused::numbers<std::int64_t>(ids),
-            fused::numbers<S>(table.cosine),
-            fused::numbers<S>(table.sine),
-            direction,
-            {q.size(1) / size, fused::numbers<T>(q), fused::numbers<T>(q_out)},
-            {k.size(1) / size, fused::numbers<T>(k), fused::numbers<T>(k_out)}};
-    });
-    return {q_out, k_out};
+/// Heads of x[T, N] and what they become.
+template <typename T>
+kernels::fused::Turned<T> heads_of(at::Tensor const& x, at::Tensor const& y, std::int64_t size) {
+    return {x.size(1) / size, fused::numbers<T>(x), fused::numbers<T>(y), x.stride(0), y.stride(0)};
 }
 
+/// Turns queries and keys, and copies values where there are three of `x`, in one launch. Rows are
+/// dense; what is written to may be what is read.
+void turn(variable_list const& x, variable_list const& y, std::int64_t size,
+          RotaryTable const& table, Pass const& pass, int direction) {
+    at::Tensor const ids = on_device_of(pass, table_rows_of(table, pass));
+    // Bytes are counted by what is read: one row of the table for each token.
+    std::int64_t const rows = x[0].size(0);
+    at::Tensor const row = table.cosine.narrow(0, 0, std::min(rows, table.cosine.size(0)));
+    variable_list read = x;
+    read.insert(read.end(), {ids, row, row});
+    fused::run("trireme::rotary", x[0], {read, y}, [&]<typename T>(T) {
+        using S = fused::Sum<T>;
+        return kernels::fused::Rotary<T>{rows,
+                                         size,
+                                         2 * table.cosine.size(1),
+                                         fused::numbers<std::int64_t>(ids),
+                                         fused::numbers<S>(table.cosine),
+                                         fused::numbers<S>(table.sine),
+                                         direction,
+                                         heads_of<T>(x[0], y[0], size),
+                                         heads_of<T>(x[1], y[1], size),
+                                         x.size() == 3 ? heads_of<T>(x[2], y[2], size)
+                                                       : kernels::fused::Turned<T>{}};
+    });
+}
+
+/// Heads of `size` numbers, and what they turn by; both outlive the graph.
+struct Turning {
+    std::int64_t size;
+    RotaryTable const& table;
+    Pass const& pass;
+};
+
+/// Turns queries and keys where they lie. Values, if any, pass through it, so that the gradients of
+/// all three lie side by side, as their layers' products take them.
 struct TurnFunction : torch::autograd::Function<TurnFunction> {
     static variable_list forward(AutogradContext* context, Variable const& queries,
-                                 Variable const& keys, std::int64_t size, RotaryTable const* table,
-                                 Pass const* pass) {
-        context->saved_data["size"] = size;
-        remember(context, "table", *table);
-        remember(context, "pass", *pass);
-        return turn(queries, keys, size, *table, *pass, 1);
+                                 Variable const& keys, std::optional<Variable> const& values,
+                                 Turning const& by) {
+        context->saved_data["size"] = by.size;
+        remember(context, "table", by.table);
+        remember(context, "pass", by.pass);
+        at::AutoDispatchBelowADInplaceOrView const no_graph;
+        variable_list x{parallel::dense_rows(queries).alias(), parallel::dense_rows(keys).alias()};
+        turn(x, x, by.size, by.table, by.pass, 1);
+        if (values) x.push_back(values->alias());
+        return x;
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        variable_list found = turn(gradients[0], gradients[1], context->saved_data["size"].toInt(),
-                                   recall<RotaryTable const>(context, "table"),
-                                   recall<Pass const>(context, "pass"), -1);
-        found.resize(5);
-        return found;
+        variable_list dy, dx;
+        std::vector<std::int64_t> widths;
+        for (auto const& gradient : gradients) {
+            dy.push_back(parallel::dense_rows(gradient));
+            widths.push_back(gradient.size(1));
+        }
+        if (dy.size() == 3)
+            dx = parallel::columns_of(
+                dy[0].new_empty({dy[0].size(0), widths[0] + widths[1] + widths[2]}), widths);
+        else
+            for (auto const& each : dy) dx.push_back(each.new_empty(each.sizes()));
+        turn(dy, dx, context->saved_data["size"].toInt(),
+             recall<RotaryTable const>(context, "table"), recall<Pass const>(context, "pass"), -1);
+        dx.resize(4);
+        return dx;
     }
 };
 
@@ -179,13 +212,15 @@ at::Tensor angles(std::int64_t positions, at::Tensor const& frequencies) {
 
 } // namespace
 
-QueriesAndKeys apply_rotary(QueriesAndKeys const& x, AttentionShape const& shape,
-                            RotaryTable const& table, Pass const& pass) {
+AttentionInputs apply_rotary(AttentionInputs const& x, AttentionShape const& shape,
+                             RotaryTable const& table, Pass const& pass, bool together) {
     if (!parallel::composed(x.queries))
         return {RotaryFunction::apply(x.queries, shape.heads, &table, &pass),
-                RotaryFunction::apply(x.keys, shape.kv_heads, &table, &pass)};
-    auto const turned = TurnFunction::apply(x.queries, x.keys, shape.head_size, &table, &pass);
-    return {turned[0], turned[1]};
+                RotaryFunction::apply(x.keys, shape.kv_heads, &table, &pass), x.values};
+    auto const turned =
+        TurnFunction::apply(x.queries, x.keys, together ? std::optional(x.values) : std::nullopt,
+                            Turning{shape.head_size, table, pass});
+    return {turned[0], turned[1], together ? turned[2] : x.values};
 }
 
 RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device,

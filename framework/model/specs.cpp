@@ -1,5 +1,7 @@
 // Derives the parameters of a model from its description alone.
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include "framework/model/frozen.hpp"
 #include "framework/model/layer_names.hpp"
@@ -34,14 +36,19 @@ class SpecList {
         matrix(name, rows, width, unit, uses);
         if (!name.empty()) specs_.back().cut = {.dim = 0, .groups = rows};
     }
-    /// One of a block's layers: [out, in], or [in, out] where the family keeps them so. `cut`: of
-    /// the outputs.
-    void column_linear(LinearNames const& names, std::int64_t in, TensorCut cut,
-                       std::string const& unit) {
-        block_matrix(names.weight, cut.extent(), in, cut, true, unit);
-        cut.dim = 0;
-        vector(names.bias, cut.extent(), unit, Initial::zeros);
-        if (!names.bias.empty()) specs_.back().cut = cut;
+    /// A block's layers that read the same x: [out, in], or [in, out] where the family keeps them
+    /// so. `cut`: of the outputs. Weights come one after another, and biases: one product makes all
+    /// outputs then (parallel/divided_linear.hpp).
+    void column_linears(std::vector<std::pair<LinearNames, TensorCut>> const& layers,
+                        std::int64_t in, std::string const& unit) {
+        for (auto const& [names, cut] : layers)
+            block_matrix(names.weight, cut.extent(), in, cut, true, unit);
+        for (auto [names, cut] : layers) {
+            if (names.bias.empty()) continue;
+            vector(names.bias, cut.extent(), unit, Initial::zeros);
+            cut.dim = 0;
+            specs_.back().cut = cut;
+        }
     }
     /// Adds a linear layer whose inputs are divided. Its bias is added after the sum over ranks, to
     /// each rank's own tokens.
@@ -144,9 +151,8 @@ void list_layer(SpecList& list, Config const& c, std::int64_t i) {
     TensorCut const keys{
         .groups = c.kv_heads, .size = c.head_size, .share = TensorCut::Share::copy};
     TensorCut const inner{.groups = c.feed_forward};
-    list.column_linear(layer.query, c.hidden, queries, unit);
-    list.column_linear(layer.key, c.hidden, keys, unit);
-    list.column_linear(layer.value, c.hidden, keys, unit);
+    list.column_linears({{layer.query, queries}, {layer.key, keys}, {layer.value, keys}}, c.hidden,
+                        unit);
     list.row_linear(layer.output, c.hidden, queries, unit);
     if (c.query_key_norm == QueryKeyNorm::whole) {
         list.norm_over_ranks(layer.query_norm, queries, unit);
@@ -157,8 +163,7 @@ void list_layer(SpecList& list, Config const& c, std::int64_t i) {
     }
     list.norm(layer.attention_norm, c.hidden, unit);
     list.norm(layer.attention_output_norm, c.hidden, unit);
-    list.column_linear(layer.gate, c.hidden, inner, unit);
-    list.column_linear(layer.up, c.hidden, inner, unit);
+    list.column_linears({{layer.gate, inner}, {layer.up, inner}}, c.hidden, unit);
     list.row_linear(layer.down, c.hidden, inner, unit);
     list_activation(list, layer, unit);
     list.norm(layer.feed_forward_norm, c.hidden, unit);

@@ -14,6 +14,7 @@ namespace trireme::framework::model {
 namespace {
 
 using parallel::linear;
+using parallel::Outputs;
 using parallel::ParameterStore;
 using parallel::ParameterUse;
 
@@ -73,7 +74,8 @@ Embeddings::Embeddings(Config const& config, ParameterStore& store, BlockOptions
 
 at::Tensor Embeddings::forward(at::Tensor const& anchor, Pass const& pass) const {
     auto const& axis = options_.tensor;
-    at::Tensor const rows = scaled(parallel::row_embedding(anchor, pass.ids.tokens, tokens_, axis));
+    at::Tensor const rows =
+        scaled_rows(parallel::row_embedding(anchor, pass.ids.tokens, tokens_, axis), config_);
     at::Tensor const x =
         with_places(rows, {config_, positions_, segments_, norm_}, anchor, pass, axis);
     return dropout(x, {config_.embedding_dropout, pass, site_id(Site::embeddings), axis.rank()});
@@ -89,10 +91,6 @@ at::Tensor with_places(at::Tensor const& rows, PlaceTables const& tables, at::Te
     }
     if (segments) x = x + parallel::embedding(anchor, own_ids(pass.ids.segments, axis), segments);
     return norm.weight ? normalize_as(config, x, norm) : x;
-}
-
-at::Tensor Embeddings::scaled(at::Tensor const& x) const {
-    return scaled_rows(x, config_);
 }
 
 TransformerLayer::TransformerLayer(Config const& config, ParameterStore& store, std::int64_t index,
@@ -171,9 +169,10 @@ at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& tab
 
 at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& table,
                                     Pass const& pass) const {
-    auto const made = parallel::column_linears(x, {&query_, &key_, &value_}, options_.tensor);
-    at::Tensor q = made[0], k = made[1];
-    at::Tensor const v = made[2];
+    bool const apart = config_.query_key_norm != QueryKeyNorm::none; // norms read whole rows
+    auto const made = parallel::column_linears(x, {&query_, &key_, &value_}, options_.tensor,
+                                               apart ? Outputs::apart : Outputs::side_by_side);
+    at::Tensor q = made[0], k = made[1], v = made[2];
     AttentionShape const shape = attention_shape();
     if (config_.query_key_norm == QueryKeyNorm::heads) {
         q = rms_norm_heads(q, query_norm_.weight, rms_of(config_));
@@ -183,8 +182,8 @@ at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& tabl
         k = rms_norm_over_ranks(k, key_norm_.weight, rms_of(config_), options_.tensor);
     }
     if (rotary() != LayerRotary::none) {
-        QueriesAndKeys const turned = apply_rotary({q, k}, shape, table, pass);
-        q = turned.queries, k = turned.keys;
+        AttentionInputs const in = apply_rotary({q, k, v}, shape, table, pass, !apart);
+        q = in.queries, k = in.keys, v = in.values;
     }
     at::Tensor const seen = pass.cache ? pass.cache->attend(index_, q, k, v, shape, pass)
                                        : attention(q, k, v, shape, pass);
@@ -213,9 +212,9 @@ AttentionShape TransformerLayer::attention_shape() const {
 
 at::Tensor TransformerLayer::feed_forward(at::Tensor const& x) const {
     std::vector<LinearUse const*> layers{&up_};
-    if (config_.gated) layers.push_back(&gate_);
+    if (config_.gated) layers.insert(layers.begin(), &gate_);
     auto const made = parallel::column_linears(x, layers, options_.tensor);
-    at::Tensor const &up = made.front(), &gate = made.back();
+    at::Tensor const &gate = made.front(), &up = made.back();
     at::Tensor const inner = config_.gated ? gated(gate, up, config_.activation)
                              : config_.activation == Activation::xielu
                                  ? clear_padding(xielu(up, xielu_), up_.weight.parameter().slice())

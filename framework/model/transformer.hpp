@@ -42,8 +42,6 @@ class Embeddings {
     bool keeps_activations() const { return reads_weights_back() || config_.embedding_dropout > 0; }
 
   private:
-    at::Tensor scaled(at::Tensor const& x) const;
-
     Config const& config_;
     BlockOptions options_;
     parallel::ParameterUse tokens_, positions_, segments_;

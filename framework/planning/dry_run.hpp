@@ -7,7 +7,6 @@
 
 namespace trireme::framework::planning {
 
-/// A run without data: its steps are all alike.
 class DryRun {
   public:
     DryRun(model::Config const& model, StepDescription const& step, cluster::Communicator& world,

@@ -8,7 +8,9 @@
 namespace trireme::framework::planning {
 
 double launch_seconds(Calibration const& c, Launch const& launch, AttentionKind attention) {
-    if (launch.product.rows > 0) return c.launch + product_seconds(c, launch.dtype, launch.product);
+    if (launch.product.rows > 0)
+        return c.launch +
+               static_cast<double>(launch.batch) * product_seconds(c, launch.dtype, launch.product);
     if (launch.tokens > 0) {
         attention.backward = launch.name.ends_with("backward");
         attention.size = launch.head_size;

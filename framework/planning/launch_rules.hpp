@@ -119,21 +119,20 @@ class LaunchTensors {
         for (auto const& value : function.inputs())
             each_tensor(value, [this](at::Tensor const& x) { note(x); });
         inputs_ = matrices_.size();
-        first_is_matrix_ = !function.inputs().empty() && function.inputs()[0].isTensor() &&
-                           function.inputs()[0].toTensor().dim() == 2;
+        first_dimensions_ = !function.inputs().empty() && function.inputs()[0].isTensor()
+                                ? function.inputs()[0].toTensor().dim()
+                                : 0;
     }
     void describe(Launch& launch, at::RecordFunction const& function) {
         std::string_view const name = function.name();
         auto const renamed = kOnMeta.find(name);
         launch.name = renamed == kOnMeta.end() ? std::string(name) : renamed->second;
         launch.dtype = dtype_;
-        if (!kProducts.contains(name)) {
+        launch.multiplies = kProducts.contains(name);
+        if (!launch.multiplies) {
             if (strided_) launch.name += "/strided";
         } else if (name.starts_with("aten::")) {
-            bool const added = name.starts_with("aten::addmm"); // to a matrix, or to a row
-            std::size_t const first = added && first_is_matrix_ ? 1 : 0;
-            if (inputs_ >= first + 2)
-                launch.product = product_of(matrices_[first], matrices_[first + 1]);
+            describe_product(launch, name);
         } else if (name == "trireme::product_into") {
             launch.product = product_of(matrices_.at(0), matrices_.at(1));
         } else {
@@ -147,13 +146,30 @@ class LaunchTensors {
     struct Matrix {
         std::int64_t rows, columns;
         bool transposed;
+        std::int64_t batch = 1;
     };
+    static Matrix matrix_of(at::Tensor const& x) {
+        auto const d = x.dim();
+        return {x.size(d - 2), x.size(d - 1),
+                x.size(d - 2) > 1 && x.size(d - 1) > 1 && x.stride(d - 2) == 1,
+                d == 3 ? x.size(0) : 1};
+    }
     void note(at::Tensor const& x) {
         if (dtype_ == "none") dtype_ = dtype_name(x.scalar_type());
         strided_ = strided_ || !x.is_contiguous();
-        if (x.dim() == 2)
-            matrices_.push_back(
-                {x.size(0), x.size(1), x.size(0) > 1 && x.size(1) > 1 && x.stride(0) == 1});
+        if (x.dim() == 2) matrices_.push_back(matrix_of(x));
+        if (x.dim() == 3) batches_.push_back(matrix_of(x));
+    }
+    /// Of two matrices, or of as many pairs as a batch has, perhaps added to something of that size
+    /// or to a row.
+    void describe_product(Launch& launch, std::string_view name) {
+        bool const batched = name == "aten::bmm" || name == "aten::baddbmm",
+                   added = name.starts_with("aten::addmm") || name == "aten::baddbmm";
+        auto const& all = batched ? batches_ : matrices_;
+        std::size_t const first = added && first_dimensions_ == (batched ? 3 : 2) ? 1 : 0;
+        if ((batched ? all.size() : inputs_) < first + 2) return;
+        launch.product = product_of(all[first], all[first + 1]);
+        launch.batch = all[first].batch;
     }
     /// Of queries, keys, values, log of sums and others; flash attention has the sums by head, and
     /// its results in three dimensions.
@@ -172,10 +188,11 @@ class LaunchTensors {
                 a.rows, a.columns, b.columns};
     }
 
-    std::vector<Matrix> matrices_;
-    std::size_t inputs_ = 0; ///< of the matrices
+    std::vector<Matrix> matrices_, batches_; ///< tensors of two dimensions, and of three
+    std::size_t inputs_ = 0;                 ///< of the matrices
     std::string_view dtype_ = "none";
-    bool strided_ = false, first_is_matrix_ = false;
+    bool strided_ = false;
+    std::int64_t first_dimensions_ = 0; ///< of the first argument
 };
 
 } // namespace trireme::framework::planning

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 #include <exception>
 #include <map>
 #include <string_view>
@@ -12,6 +11,7 @@
 
 #include "cluster/error.hpp"
 #include "framework/model/token_rows.hpp"
+#include "framework/planning/call_clock.hpp"
 #include "framework/planning/group_places.hpp"
 #include "framework/planning/launch_price.hpp"
 #include "framework/planning/step_cost.hpp"
@@ -37,13 +37,13 @@ struct PlaceSeconds {
     }
 };
 
-/// Runs a clock along with a step: kernels take it on, and so does waiting for a collective. The
-/// calls of a group are made one after the other, as they were started; each is booked where it was
-/// started. Calls of different groups do not hinder each other.
+/// Runs a clock along with a step: kernels take it on, and so does waiting for a collective
+/// (call_clock.hpp), which is booked where it was started.
 class PricedStep : public StepWatcher {
   public:
     PricedStep(SearchRequest const& request, parallel::MeshShape const& mesh)
-        : calibration_(*request.machine.machine.calibration), request_(request), mesh_(mesh) {}
+        : calibration_(*request.machine.machine.calibration), request_(request), mesh_(mesh),
+          calls_(calibration_.overlap) {}
 
     void launched(Launch const& launch) override try {
         double const seconds = price(launch);
@@ -66,20 +66,12 @@ class PricedStep : public StepWatcher {
                 fmt::format("calibration: no measured {} of {} ranks: legal: a machine's file of "
                             "`trireme calibrate` on as many",
                             cluster::name_of(call.op), ranks));
-        flying_[std::string(group)].push_back({call.sequence, clock_, *seconds, &here()});
+        calls_.start(group, call.sequence, clock_, *seconds, &here());
     }
     void call_finished(std::string_view group, std::uint64_t sequence) override {
-        auto const found = flying_.find(std::string(group));
-        if (found == flying_.end()) return;
-        auto& calls = found->second;
-        auto const is_it = [&](Flight const& flight) { return flight.sequence == sequence; };
-        if (std::ranges::none_of(calls, is_it)) return; // it ended before one that was waited for
-        bool last = false;
-        while (!last) {
-            last = is_it(calls.front());
-            wait_for(found->first, calls.front());
-            calls.pop_front();
-        }
+        calls_.finish(group, sequence, clock_, [&](PlaceSeconds* place, double exposed) {
+            (group.starts_with("tensor") ? place->tensor : place->data) += exposed;
+        });
     }
 
     /// Throws what a kernel's price could not be told for.
@@ -101,21 +93,6 @@ class PricedStep : public StepWatcher {
 
   private:
     using Place = std::tuple<std::string, std::int64_t, std::int64_t>;
-    struct Flight {
-        std::uint64_t sequence = 0;
-        double started = 0, seconds = 0;
-        PlaceSeconds* place = nullptr; ///< in places_
-    };
-
-    void wait_for(std::string const& group, Flight const& call) {
-        double& free = free_at_[group];
-        double const begin = std::max(call.started, free),
-                     passed = std::max(0.0, calibration_.overlap * (clock_ - begin)),
-                     exposed = std::max(0.0, call.seconds - passed);
-        clock_ += exposed;
-        free = passed > call.seconds ? begin + call.seconds / calibration_.overlap : clock_;
-        (group.starts_with("tensor") ? call.place->tensor : call.place->data) += exposed;
-    }
     PlaceSeconds& here() {
         auto const& place = parallel::step_place;
         return places_[{place.doing, place.micro_step, place.block}];
@@ -141,8 +118,7 @@ class PricedStep : public StepWatcher {
     double clock_ = 0;
     std::exception_ptr trouble_;
     std::map<Place, PlaceSeconds> places_;
-    std::map<std::string, std::deque<Flight>> flying_; ///< by group, in the order of starts
-    std::map<std::string, double> free_at_;            ///< when the last call of each group ends
+    CallClock<PlaceSeconds*> calls_;
     std::map<std::tuple<std::string, std::string, std::int64_t, ProductForm, std::int64_t,
                         std::int64_t, std::int64_t, std::int64_t>,
              double>

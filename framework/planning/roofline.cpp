@@ -1,11 +1,16 @@
 #include "framework/planning/roofline.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <deque>
 #include <map>
+#include <string>
 #include <string_view>
 #include <tuple>
+#include <variant>
 
+#include "cluster/error.hpp"
+#include "framework/planning/call_clock.hpp"
 #include "framework/planning/collective_cost.hpp"
 #include "framework/planning/group_places.hpp"
 #include "framework/planning/kernels.hpp"
@@ -24,9 +29,23 @@ constexpr double kGap = 3e-6;
 /// the share of its rate that the backward pass reaches.
 constexpr double kBackwardProducts = 2.5, kBackwardRate = 0.85;
 
+/// Scores of one query in the mean over a sample's and over the model's layers.
+double mean_scores(RooflineRequest const& r) {
+    double const n = real(r.batch.length);
+    auto const of_layer = [&](std::int64_t window) {
+        if (window == 0 || window >= r.batch.length) return r.model.causal ? n / 2 : n;
+        double const w = real(window), one_side = w - w * (w - 1) / (2 * n); // the first see fewer
+        return r.model.causal ? one_side : 2 * one_side - 1;
+    };
+    if (r.model.windows.empty()) return of_layer(0);
+    double sum = 0;
+    for (auto const window : r.model.windows) sum += of_layer(window);
+    return sum / real(std::ssize(r.model.windows));
+}
+
 double attention_flops(Launch const& launch, RooflineRequest const& r) {
-    double const scores = real(launch.tokens) * real(r.batch.length) * (r.model.causal ? 0.5 : 1);
-    double const forward = 4 * scores * real(launch.heads * launch.head_size);
+    double const forward =
+        4 * real(launch.tokens) * mean_scores(r) * real(launch.heads * launch.head_size);
     return launch.name.ends_with("backward") ? kBackwardProducts / kBackwardRate * forward
                                              : forward;
 }
@@ -35,12 +54,15 @@ double attention_flops(Launch const& launch, RooflineRequest const& r) {
 class RooflineClock : public StepWatcher {
   public:
     RooflineClock(RooflineRequest const& request, parallel::MeshShape const& mesh)
-        : r_(request), mesh_(mesh) {}
+        : r_(request), mesh_(mesh), calls_(request.stack.constants.overlap) {}
 
     void launched(Launch const& launch) override {
+        bool const shown = launch.product.rows > 0 || launch.tokens > 0;
+        if (launch.multiplies && !shown && launch.bytes > 0) unknown_ = launch.name;
         auto& seconds = here();
-        host_ += r_.stack.constants.host_kernel;
-        double const late = std::max(0.0, host_ - clock_) + kGap;
+        double const kernels = real(launch.kernels);
+        host_ += kernels * r_.stack.constants.host_kernel;
+        double const late = std::max(0.0, host_ - clock_) + kernels * kGap;
         seconds.launches += late;
         clock_ += late + run(launch, seconds);
     }
@@ -53,20 +75,19 @@ class RooflineClock : public StepWatcher {
         double const seconds = call.op == cluster::Collective::all_reduce
                                    ? all_reduce_seconds(members, r_.machine, bytes)
                                    : all_gather_seconds(members, r_.machine, bytes);
-        flying_[std::string(group)].push_back({call.sequence, clock_, seconds});
+        calls_.start(group, call.sequence, clock_, seconds, {});
     }
     void call_finished(std::string_view group, std::uint64_t sequence) override {
-        auto const found = flying_.find(std::string(group));
-        if (found == flying_.end()) return;
-        auto& calls = found->second;
-        auto const is_it = [&](Call const& call) { return call.sequence == sequence; };
-        if (std::ranges::none_of(calls, is_it)) return; // it ended before one that was waited for
-        for (bool last = false; !last; calls.pop_front()) {
-            last = is_it(calls.front());
-            wait_for(found->first, calls.front());
-        }
+        calls_.finish(group, sequence, clock_, [&](std::monostate, double exposed) {
+            (group.starts_with("tensor") ? here().tensor : here().data) += exposed;
+        });
     }
 
+    /// Throws JobError if a product was launched whose size is not known: it would pass for free.
+    void check() const {
+        if (!unknown_.empty())
+            throw cluster::JobError("the model of a step knows no size of the product " + unknown_);
+    }
     /// Of one action's kind, chunk and micro-step.
     RooflineSeconds at(std::string_view doing, int chunk, std::int64_t micro_step) const {
         auto const found = places_.find({std::string(doing), chunk, micro_step});
@@ -79,17 +100,12 @@ class RooflineClock : public StepWatcher {
     }
 
   private:
-    struct Call {
-        std::uint64_t sequence;
-        double started, seconds;
-    };
-
     double run(Launch const& launch, RooflineSeconds& seconds) const {
         auto const& gpu = r_.machine.gpu;
         if (auto const& p = launch.product; p.rows > 0) {
             double const times = launch.dtype == "bf16" ? 1 : 2; // TF32 takes twice as long
-            double const all =
-                times * matrix_seconds(gpu, real(p.rows), real(p.columns), real(p.inner));
+            double const all = times * matrix_seconds(gpu, real(p.rows), real(p.columns),
+                                                      real(p.inner), real(launch.batch));
             return seconds.products += all, all;
         }
         if (launch.tokens > 0) {
@@ -100,16 +116,6 @@ class RooflineClock : public StepWatcher {
         double const all = memory_seconds(gpu, real(launch.bytes));
         return seconds.elementwise += all, all;
     }
-    void wait_for(std::string const& group, Call const& call) {
-        double const overlap = r_.stack.constants.overlap;
-        double& free = free_at_[group];
-        double const begin = std::max(call.started, free),
-                     passed = std::max(0.0, overlap * (clock_ - begin)),
-                     exposed = std::max(0.0, call.seconds - passed);
-        clock_ += exposed;
-        free = exposed > 0 || overlap == 0 ? clock_ : begin + call.seconds / overlap;
-        (group.starts_with("tensor") ? here().tensor : here().data) += exposed;
-    }
     RooflineSeconds& here() {
         auto const& place = parallel::step_place;
         return places_[{place.doing, place.chunk, place.micro_step}];
@@ -119,8 +125,8 @@ class RooflineClock : public StepWatcher {
     parallel::MeshShape mesh_;
     double clock_ = 0, host_ = 0;
     std::map<std::tuple<std::string, int, std::int64_t>, RooflineSeconds> places_;
-    std::map<std::string, std::deque<Call>> flying_; ///< by group, in the order of starts
-    std::map<std::string, double> free_at_;          ///< when the last call of each group ends
+    CallClock<std::monostate> calls_;
+    std::string unknown_; ///< name of a product without a size
 };
 
 /// A stage of the pipeline.
@@ -133,7 +139,7 @@ struct StageSeconds {
 class StepModel {
   public:
     explicit StepModel(RooflineRequest const& request)
-        : r_(request), whole_(even(request.batch.samples)),
+        : r_(checked(request)), whole_(even(request.batch.samples)),
           micro_steps_((request.batch.samples + samples_at_once() - 1) / samples_at_once()) {}
 
     StepRoofline run() const {
@@ -152,9 +158,22 @@ class StepModel {
     }
 
   private:
+    static RooflineRequest const& checked(RooflineRequest const& request) {
+        if (request.numerics.compute != parallelize::Compute::bf16)
+            throw cluster::InputError(fmt::format(
+                "numerics.compute: {}: legal for the model of a step on GPUs: bf16, whose "
+                "rate a machine's file has",
+                names_of(
+                    parallelize::Compute{})[static_cast<std::size_t>(request.numerics.compute)]));
+        return request;
+    }
     StepDescription even(std::int64_t samples) const {
-        return even_step(r_.model, r_.section, r_.numerics,
-                         {samples, r_.batch.length, r_.batch.tokens_per_micro_batch}, r_.ranks);
+        auto step =
+            even_step(r_.model, r_.section, r_.numerics,
+                      {samples, r_.batch.length, r_.batch.tokens_per_micro_batch}, r_.ranks);
+        step.base = r_.base;
+        step.average = r_.average;
+        return step;
     }
     /// Samples that all data ranks take in a micro-step.
     std::int64_t samples_at_once() const {
@@ -172,6 +191,7 @@ class StepModel {
         RooflineClock clock(r_, step.mesh);
         int const rank = number * (r_.ranks / r_.section.pipeline);
         step_cost(r_.model, step, rank, true, &clock);
+        clock.check();
         StageSeconds found{.once = clock.all()};
         for (int chunk = 0; chunk < r_.section.virtual_stages; ++chunk) {
             auto const forward = clock.at("forward", chunk, middle),
@@ -195,7 +215,9 @@ class StepModel {
         return parallel::simulate(schedule, parts, count > 1 ? transfer() : 0).makespan;
     }
     double transfer() const {
-        double const bytes = 2 * real(r_.batch.tokens_per_micro_batch * r_.model.hidden) /
+        std::int64_t const tokens =
+            r_.batch.tokens_per_micro_batch / r_.batch.length * r_.batch.length;
+        double const bytes = 2 * real(tokens * r_.model.hidden) / // bf16
                              real(whole_.mesh[parallel::Axis::tensor]);
         return transfer_seconds(r_.ranks / r_.section.pipeline, r_.machine, bytes) +
                r_.stack.constants.host_collective;

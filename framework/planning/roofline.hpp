@@ -3,9 +3,10 @@
 // is measured.
 //
 // [Note: what the model assumes] A matrix product runs tile by tile in waves over the
-// multiprocessors (kernels.hpp). Attention reaches the share of the peak that the stack's constants
-// say, a causal one with half of the scores, its backward pass 2.5 times the operations at 0.85 of
-// the rate. Any other launch moves the bytes that were counted. Between two launches there is a
+// multiprocessors (kernels.hpp), those of a batch in common waves. Attention reaches the share of
+// the peak that the stack's constants say, a causal one with half of the scores, a layer with a
+// window with those of the mean of all layers, its backward pass 2.5 times the operations at 0.85
+// of the rate. Any other launch moves the bytes that were counted. Between two launches there is a
 // gap, and none starts before the host has come to it. A call is a ring over links that are shared
 // as the group lies; calls of a group follow each other; one that is waited for costs its time less
 // the share of the compute since it could begin that the stack's constants let hide it. Stages of a
@@ -27,6 +28,7 @@ struct RooflineRequest {
     int ranks = 1;
     Machine const& machine; ///< of GPUs, completed by Constants::complete
     Stack const& stack;
+    bool base = false, average = false; ///< as in StepDescription
 };
 
 /// Seconds by what takes them.
@@ -45,7 +47,8 @@ struct StepRoofline {
     double step() const { return busiest.sum() + waits; }
 };
 
-/// Local; takes no memory for weights or activations. Throws InputError as step_cost does.
+/// Local; takes no memory for weights or activations. Throws InputError as step_cost does, and for
+/// another numerics.compute than bf16.
 StepRoofline step_roofline(RooflineRequest const& request);
 
 } // namespace trireme::framework::planning

@@ -193,6 +193,7 @@ void end(at::RecordFunction const& function, at::ObserverContext* context) {
     if (!current->watcher || cost.launches == 0) return;
     frame->launch.end = Clock::now();
     frame->launch.bytes = cost.read + cost.written;
+    frame->launch.kernels = cost.launches;
     frame->tensors.describe(frame->launch, function);
     current->watcher->launched(frame->launch);
 }

@@ -69,8 +69,9 @@ StepDescription even_step(model::Config const& model, parallelize::ParallelSecti
                           parallelize::NumericsSection const& numerics, EvenBatch const& batch,
                           int ranks);
 
-/// Predicts what `rank` sends from the load of the micro-batches until every compute copy is
-/// renewed: Engine::forward_backward and WeightGatherer::refresh. The loss, norm and stop signal
+/// Predicts what `rank` sends from the load of the micro-batches until weights are renewed:
+/// Engine::forward_backward, which under ZeRO 1 and 2 gathers what the step before renewed, and
+/// WeightGatherer::refresh. The loss, norm and stop signal
 /// that the trainer shares are not counted (some bytes for each micro-batch in fast mode). Local;
 /// takes no memory for weights or activations. Throws InputError for a layout that cannot work.
 Traffic predict(model::Config const& model, StepDescription const& step, int rank);

@@ -114,6 +114,17 @@ TEST(Hang, AMessageThatWasSentIsNoFaultOfTheSender) {
     EXPECT_NE(verdict->line.find("network"), std::string::npos) << verdict->line;
 }
 
+/// A stage posts its next receive and then computes, for ever.
+TEST(Hang, AReceiveThatIsPostedAheadIsNoMeeting) {
+    Ranks ranks(3);
+    ranks.group("pipeline", {0, 1, 2});
+    ranks.message(0, "pipeline", 1, Message::Kind::send, kWaits);
+    ranks.message(1, "pipeline", 0, Message::Kind::receive, kStarted);
+    EXPECT_EQ(find_hang(ranks.flights, ranks.silent)->guilty, (Guilty{1}));
+    ranks.message(1, "pipeline", 0, Message::Kind::receive, kWaits);
+    EXPECT_EQ(find_hang(ranks.flights, ranks.silent)->guilty, Guilty{});
+}
+
 TEST(Hang, WhoIsStoppedInsideACallThatItEnteredIsGuilty) {
     for (auto const state : {kWaits, kDone}) {
         Ranks ranks(3);

@@ -32,13 +32,14 @@ using Kind = parallel::Action::Kind;
 class Doubler {
   public:
     Doubler(cluster::Communicator& stages, int chunks)
-        : link_(stages, chunks), stages_(stages.size()), stage_(stages.rank()),
+        : link_(stages, chunks, at::kDouble), stages_(stages.size()), stage_(stages.rank()),
           parts_(stages_ * chunks) {}
 
     void run(parallel::StageActions const& actions) {
         for (std::size_t i = 0; i < actions.size(); ++i) {
-            if (i == 0) expect(actions[0]);
-            if (i + 1 < actions.size()) expect(actions[i + 1]);
+            if (i == 0 || !parallel::starts_ahead(actions, i)) expect(actions[i]);
+            if (i + 1 < actions.size() && parallel::starts_ahead(actions, i + 1))
+                expect(actions[i + 1]);
             run(actions[i]);
         }
         link_.flush();
@@ -159,6 +160,30 @@ TEST(LinkOrder, EachExchangeOfNeighboursIsSeenOrHarmlessByTheRules) {
     for (auto const fate :
          {LinkFate::right, LinkFate::exchanged, LinkFate::stuck, LinkFate::unprepared})
         EXPECT_GT(all[fate], 0) << name_of(fate);
+}
+
+/// A pair of ranks is connected at its first message, for which their hosts wait for each other: in
+/// no list may that be before what it depends on is sent.
+TEST(LinkOrder, NoStageWaitsForAConnection) {
+    using enum parallel::ScheduleKind;
+    ComposedPath const path;
+    auto const expect_right = [](Lists const& lists, Pipeline const& p, char const* what) {
+        EXPECT_TRUE(runs_right(lists, p, LinkFate::right))
+            << what << ", " << p.stages << " stages, " << p.micro_steps << " micro-steps";
+    };
+    for (int const stages : {2, 3, 4})
+        for (std::int64_t const m : {1, 2, 5}) {
+            for (auto const schedule : {gpipe, one_f_one_b, zero_bubble})
+                expect_right(parallel::make_schedule(schedule, stages, 1, m),
+                             {schedule, stages, 1, m}, name_of(schedule));
+            expect_right(parallel::make_schedule(interleaved, stages, 2, m),
+                         {interleaved, stages, 2, m}, "interleaved");
+            for (int const chunks : {1, 2}) {
+                Lists const forward(static_cast<std::size_t>(stages),
+                                    parallel::forward_actions(chunks, m));
+                expect_right(forward, {one_f_one_b, stages, chunks, m}, "forward alone");
+            }
+        }
 }
 
 TEST(LinkOrder, LongInMorePipelines) {

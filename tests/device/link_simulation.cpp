@@ -4,6 +4,7 @@
 #include <array>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -15,33 +16,40 @@ using Kind = parallel::Action::Kind;
 
 /// One end of a message: it leaves part `from` for the part next to it.
 struct End {
-    bool is_send;
-    int peer; ///< stage
+    bool is_send, is_back; ///< back: a gradient
+    int peer;              ///< stage
     std::int64_t micro_step;
     int from;
 };
 
-/// Each stage computes in order; what it sends and receives in one group happens in order too. A
-/// receive is started one action early and holds up its stage, a send only what is behind it in its
-/// group.
+/// What the host of a stage does next: posts a message, or takes one that was posted and computes.
+struct Turn {
+    std::optional<End> posts;
+    parallel::Action action{};
+};
+
+/// Each stage takes its turns in order; what it sends and receives in one group happens in order
+/// too. A receive is posted one action early where parallel::starts_ahead says so, and holds up its
+/// stage when it is taken; a send holds up only what is behind it in its group.
 class Simulation {
   public:
     Simulation(std::vector<parallel::StageActions> const& lists, int chunks)
         : lists_(lists), chunks_(chunks), stages_(static_cast<int>(lists.size())),
-          at_(lists.size()), expected_(lists.size()), arrived_(lists.size()),
-          queues_(lists.size()) {}
+          turns_(lists.size()), at_(lists.size()), arrived_(lists.size()), queues_(lists.size()) {
+        for (int s = 0; s < stages_; ++s) list_turns(s);
+    }
 
     LinkFate run() {
         for (bool moved = true; moved;) {
             moved = false;
-            for (int s = 0; s < stages_; ++s) moved |= compute(s);
+            for (int s = 0; s < stages_; ++s) moved |= take_turn(s);
             for (int s = 0; s < stages_; ++s)
                 for (auto& [group, queue] : queues_[index(s)]) moved |= deliver(s, group);
             if (unprepared_) return LinkFate::unprepared;
             if (exchanged_) return LinkFate::exchanged;
         }
         for (int s = 0; s < stages_; ++s) {
-            if (at_[index(s)] < lists_[index(s)].size()) return LinkFate::stuck;
+            if (at_[index(s)] < turns_[index(s)].size()) return LinkFate::stuck;
             for (auto const& [group, queue] : queues_[index(s)])
                 if (!queue.empty()) return LinkFate::stuck;
         }
@@ -66,23 +74,48 @@ class Simulation {
         if (action.kind == Kind::weight_gradient) return false;
         return is_back(action) ? part(s, action) + 1 < parts() : part(s, action) > 0;
     }
-    void expect(int s, parallel::Action const& action) {
-        if (!takes(s, action)) return;
-        bool const back = is_back(action);
-        queues_[index(s)][group_after(back ? s : before(s), back)].push_back(
-            {false, back ? after(s) : before(s), action.micro_step,
-             part(s, action) + (back ? 1 : -1)});
+    int group_of(int s, End const& end) const {
+        bool const back = end.is_back;
+        return group_after(end.is_send != back ? s : before(s), back);
     }
 
-    /// The next action of a stage, if what it begins with is there.
-    bool compute(int s) {
+    void list_turns(int s) {
         auto const& list = lists_[index(s)];
+        auto& turns = turns_[index(s)];
+        auto const expect = [&](parallel::Action const& action) {
+            if (!takes(s, action)) return;
+            bool const back = is_back(action);
+            turns.push_back({End{false, back, back ? after(s) : before(s), action.micro_step,
+                                 part(s, action) + (back ? 1 : -1)}});
+        };
+        for (std::size_t i = 0; i < list.size(); ++i) {
+            auto const& action = list[i];
+            if (i == 0 || !parallel::starts_ahead(list, i)) expect(action);
+            if (i + 1 < list.size() && parallel::starts_ahead(list, i + 1)) expect(list[i + 1]);
+            turns.push_back({std::nullopt, action});
+            bool const back = is_back(action);
+            bool const gives = action.kind != Kind::weight_gradient &&
+                               (back ? part(s, action) > 0 : part(s, action) + 1 < parts());
+            if (gives)
+                turns.push_back({End{true, back, back ? before(s) : after(s), action.micro_step,
+                                     part(s, action)}});
+        }
+    }
+
+    bool take_turn(int s) {
         auto& at = at_[index(s)];
-        if (at == list.size()) return false;
-        auto& expected = expected_[index(s)];
-        for (; expected < std::min(at + 2, list.size()); ++expected) expect(s, list[expected]);
-        auto const& action = list[at];
-        if (action.kind == Kind::weight_gradient) return ++at, true;
+        if (at == turns_[index(s)].size()) return false;
+        Turn const& turn = turns_[index(s)][at];
+        if (turn.posts)
+            queues_[index(s)][group_of(s, *turn.posts)].push_back(*turn.posts);
+        else if (!compute(s, turn.action))
+            return false;
+        return ++at, true;
+    }
+
+    /// Tells whether what the action begins with was there.
+    bool compute(int s, parallel::Action const& action) {
+        if (action.kind == Kind::weight_gradient) return true;
         bool const back = is_back(action);
         if (back && !done_[index(s)].contains({action.chunk, action.micro_step}))
             unprepared_ = true;
@@ -91,11 +124,7 @@ class Simulation {
             --arrived_[index(s)][back];
         }
         if (!back) done_[index(s)].insert({action.chunk, action.micro_step});
-        bool const gives = back ? part(s, action) > 0 : part(s, action) + 1 < parts();
-        if (gives)
-            queues_[index(s)][group_after(back ? before(s) : s, back)].push_back(
-                {true, back ? before(s) : after(s), action.micro_step, part(s, action)});
-        return ++at, true;
+        return true;
     }
 
     /// A send at the head of its group here that its receiver's head waits for.
@@ -114,7 +143,8 @@ class Simulation {
 
     std::vector<parallel::StageActions> const& lists_;
     int chunks_, stages_;
-    std::vector<std::size_t> at_, expected_;             ///< actions that ran, that are expected
+    std::vector<std::vector<Turn>> turns_;
+    std::vector<std::size_t> at_;                        ///< turns that were taken
     std::vector<std::array<int, 2>> arrived_;            ///< and not taken: activations, gradients
     std::vector<std::map<int, std::deque<End>>> queues_; ///< of each stage, by group
     std::vector<std::set<std::pair<int, std::int64_t>>> done_ =

@@ -12,8 +12,10 @@
 #include "cluster/thread_communicator.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/divided_linear.hpp"
+#include "parallel/joined.hpp"
 #include "parallel/parameter_store.hpp"
 #include "parallel/pieces.hpp"
+#include "tests/parallel/linear_pair.hpp"
 #include "tests/support/composed_path.hpp"
 
 namespace trireme::parallel {
@@ -135,6 +137,53 @@ class Network {
     ParameterStore store_;
     LinearUse gate_, up_, down_;
 };
+
+at::Tensor train(Pair& pair, at::Tensor const& x, Outputs gradients) {
+    at::Tensor const own = leaf(x);
+    auto const y = pair.forward(own, gradients);
+    torch::autograd::backward({(y[0].sin().sum() + y[1].square().sum())}, {});
+    pair.end_micro_batch();
+    return own.grad();
+}
+
+/// On the path of a GPU one product makes all outputs, and one each of the gradients where those of
+/// the outputs lie side by side; on the CPU's each layer has its own.
+TEST(DividedLinear, OneProductForSeveralLayersIsTheirOwn) {
+    at::Tensor const x = at::randn({5, Pair::kWidth}, at::kDouble);
+    for (std::string const frozen : {"", "b.w", "a.b"}) {
+        Pair by_layers(frozen);
+        at::Tensor const dx = train(by_layers, x, Outputs::apart);
+        EXPECT_FALSE(joined(by_layers.forward(x, Outputs::apart), 1).defined());
+        test::ComposedPath const path;
+        for (auto const gradients : {Outputs::apart, Outputs::side_by_side})
+            for (int const passes : {1, 2}) { // the second adds
+                Pair at_once(frozen);
+                EXPECT_TRUE(joined(at_once.forward(x, Outputs::apart), 1).defined());
+                at::Tensor found;
+                for (int i = 0; i < passes; ++i) found = train(at_once, x, gradients);
+                EXPECT_TRUE(at::allclose(found, dx, 1e-12, 1e-12));
+                for (std::string const name : {"a.w", "b.w", "a.b", "b.b"}) {
+                    if (name == frozen) continue;
+                    EXPECT_TRUE(at::allclose(at_once.gradient(name),
+                                             passes * by_layers.gradient(name), 1e-12, 1e-12))
+                        << name << ", " << frozen << " frozen";
+                }
+            }
+    }
+}
+
+TEST(Joined, WhatDoesNotLieSideBySideIsNotJoined) {
+    at::Tensor const x = at::arange(24).view({4, 6});
+    auto const parts = x.split_with_sizes({1, 3, 2}, 1);
+    EXPECT_TRUE(at::equal(joined({parts[0], parts[1], parts[2]}, 1), x));
+    EXPECT_TRUE(at::equal(joined({x.narrow(0, 0, 1), x.narrow(0, 1, 3)}, 0), x));
+    EXPECT_TRUE(at::equal(joined({parts[1]}, 1), parts[1]));
+    EXPECT_FALSE(joined({parts[1], parts[0]}, 1).defined());
+    EXPECT_FALSE(joined({parts[0], parts[2]}, 1).defined());
+    EXPECT_FALSE(joined({parts[0], parts[1].clone()}, 1).defined());
+    EXPECT_FALSE(joined({parts[0], x.narrow(1, 1, 3).narrow(0, 0, 2)}, 1).defined());
+    EXPECT_FALSE(joined({x.narrow(0, 0, 1), x.narrow(0, 1, 3).narrow(1, 0, 3)}, 0).defined());
+}
 
 struct Divided {
     int ranks;

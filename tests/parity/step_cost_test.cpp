@@ -124,12 +124,12 @@ LayerCost layer_of_8b(int tensor = 1) {
 /// Ceilings: whoever adds a launch or bytes says why, whoever takes some away lowers them.
 TEST(StepCost, ALayerAndTheHeadOfLlama8BStayBelowTheirCeilings) {
     LayerCost const cost = layer_of_8b();
-    EXPECT_EQ(cost.forward.launches, 13);
-    EXPECT_EQ(cost.backward.launches, 26);
-    EXPECT_EQ(cost.forward.products, 8);
-    EXPECT_EQ(cost.backward.products, 20);
+    EXPECT_EQ(cost.forward.launches, 10);
+    EXPECT_EQ(cost.backward.launches, 20);
+    EXPECT_EQ(cost.forward.products, 5);
+    EXPECT_EQ(cost.backward.products, 14);
     EXPECT_LE(cost.forward.elementwise(), 1'500'000'000);
-    EXPECT_LE(cost.backward.elementwise(), 1'930'000'000);
+    EXPECT_LE(cost.backward.elementwise(), 1'960'000'000);
     EXPECT_EQ(cost.head.launches, 15);
     EXPECT_EQ(cost.forward.waits + cost.backward.waits + cost.head.waits, 0);
 }
@@ -247,7 +247,7 @@ TEST(StepCost, AttentionThatIsNotFlashAsksForMoreLaunches) {
                        cap = launches_of(capped, parallelize::Compute::bf16);
     fmt::print("launches: flash {}, float32 {}, dropout {}, cap {}, 2 stages {}\n", flash, single,
                drop, cap, launches_of(plain, parallelize::Compute::bf16, 2));
-    EXPECT_EQ(flash, 39);
+    EXPECT_EQ(flash, 30);
     EXPECT_GT(single, flash + 20);
     EXPECT_GT(cap, single);
     EXPECT_GT(drop, cap);
@@ -266,10 +266,10 @@ TEST(StepCost, TheLastLayerLeavesOutWhatItsHeadDoesNotRead) {
     for (auto const& place : planning::step_cost(c, step, 0, true))
         if (place.doing == "forward") forward[place.block] = place.cost;
     EXPECT_EQ(forward[1].products, forward[2].products);
-    std::int64_t const output = 2 * c.hidden,
-                       three_of_feed_forward = 3 * (c.hidden + c.feed_forward);
+    // Gate and up are one product, which reads a token once.
+    std::int64_t const output = 2 * c.hidden, feed_forward = 2 * c.hidden + 3 * c.feed_forward;
     EXPECT_EQ(forward[1].product_bytes - forward[2].product_bytes,
-              (kTokens - 1) * (output + three_of_feed_forward) * kBytes);
+              (kTokens - 1) * (output + feed_forward) * kBytes);
 }
 
 } // namespace

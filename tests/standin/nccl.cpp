@@ -188,7 +188,11 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
             handle->in_progress_of = std::thread::id();
             return ncclSuccess;
         }
-        through = handle->hub->joined == handle->hub->size && !handle->splitting;
+        through = handle->hub->joined == handle->hub->size && !handle->splitting &&
+                  std::ranges::all_of(handle->connecting, [&](auto const& link) {
+                      auto const& ends = handle->hub->links[link];
+                      return ends[0] && ends[1];
+                  });
         if (handle->finalizing) {
             if (handle->in_flight == 0 && !std::exchange(handle->counted_out, true))
                 ++handle->hub->leaving;

@@ -34,6 +34,20 @@ std::vector<Range> merged(std::vector<Range> ranges) {
     return result;
 }
 
+/// Two ranks are connected once both have posted a message: until then the call is in progress
+/// (NCCL's ncclTransportP2pSetup, whose hosts wait for each other).
+void begin_connecting(ncclComm& comm, std::vector<Call> const& calls) {
+    std::lock_guard const lock(comm.hub->mutex);
+    comm.connecting.clear();
+    for (auto const& c : calls) {
+        if (!c.is_message()) continue;
+        bool const sends = c.kind == Kind::send;
+        auto const& link =
+            comm.connecting.emplace_back(sends ? comm.rank : c.peer, sends ? c.peer : comm.rank);
+        comm.hub->links[link][sends] = true;
+    }
+}
+
 /// Queues the calls of one communicator in one group as one piece of work.
 ncclResult_t queue(std::shared_ptr<ncclComm> const& comm, cudaStream_t stream,
                    std::vector<Call> calls) {
@@ -47,6 +61,7 @@ ncclResult_t queue(std::shared_ptr<ncclComm> const& comm, cudaStream_t stream,
         writes.push_back(c.writes(rank, size));
         numbers.push_back(c.is_message() ? 0 : comm->next++);
     }
+    begin_connecting(*comm, calls);
     std::string const name = "NCCL " + calls.front().text();
     State& s = state();
     std::unique_lock lock(s.mutex);

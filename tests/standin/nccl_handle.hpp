@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "tests/standin/nccl_hub.hpp"
 
@@ -27,6 +29,7 @@ struct ncclComm {
     bool splitting = false; ///< its split, number `next`, is not through
     int color = 0;
     ncclComm_t* into = nullptr;
+    std::vector<std::pair<int, int>> connecting; ///< senders and receivers of its last messages
 };
 
 namespace trireme::standin {

@@ -2,6 +2,7 @@
 #pragma once
 #include <nccl.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/standin/machine.hpp"
@@ -67,6 +69,8 @@ class Hub {
     std::string failure;
     std::vector<int> devices; ///< by rank; -1 until it has come
     int joined = 0, leaving = 0;
+    /// Which of sender and receiver have posted a first message.
+    std::map<std::pair<int, int>, std::array<bool, 2>> links;
     std::map<std::uint64_t, Split> splits; ///< by number of the collective
 
   private:

@@ -50,20 +50,21 @@ TRIREME_BODY Activated<S> activate(Curve curve, S x) {
 template <typename T>
 struct Gate {
     std::int64_t count, width;
+    std::int64_t stride; ///< from a row of gate, up, dgate or dup to the next
     Curve curve;
-    T const* gate;
-    T const* up;
-    T* out;
-    T const* dy;
-    T* dgate;
-    T* dup;
+    T const* gate = nullptr;
+    T const* up = nullptr;
+    T* out = nullptr;
+    T const* dy = nullptr;
+    T* dgate = nullptr;
+    T* dup = nullptr;
 
     static constexpr int kPack = Packs<T>::kMost, kLanes = 256;
     std::int64_t rows() const { return count; }
     std::int64_t columns() const { return width; }
     bool packed() const {
-        return packs(width, gate) && packs(width, up) && packs(width, out) && packs(width, dy) &&
-               packs(width, dgate) && packs(width, dup);
+        return packs(width, out) && packs(width, dy) && packs(stride, gate) && packs(stride, up) &&
+               packs(stride, dgate) && packs(stride, dup);
     }
     template <typename F>
     void each_pointer(F const& f) const {
@@ -73,21 +74,22 @@ struct Gate {
     template <int V, typename Team>
     TRIREME_BODY void run(Team const& team, std::int64_t row) const {
         for (std::int64_t d = team.lane() * V; d < width; d += team.lanes() * V)
-            dy ? backward<V>(row * width + d) : forward<V>(row * width + d);
+            dy ? backward<V>(row * stride + d, row * width + d)
+               : forward<V>(row * stride + d, row * width + d);
     }
 
   private:
     template <int V>
-    TRIREME_BODY void forward(std::int64_t at) const {
+    TRIREME_BODY void forward(std::int64_t at, std::int64_t out_at) const {
         Pack<T, V> const g = load<V>(gate + at), u = load<V>(up + at);
         Pack<T, V> y;
         for (int i = 0; i < V; ++i)
             put(y.at[i], activate(curve, number(g.at[i])).value * number(u.at[i]));
-        store(out + at, y);
+        store(out + out_at, y);
     }
     template <int V>
-    TRIREME_BODY void backward(std::int64_t at) const {
-        Pack<T, V> const g = load<V>(gate + at), u = load<V>(up + at), d = load<V>(dy + at);
+    TRIREME_BODY void backward(std::int64_t at, std::int64_t dy_at) const {
+        Pack<T, V> const g = load<V>(gate + at), u = load<V>(up + at), d = load<V>(dy + dy_at);
         Pack<T, V> to_gate, to_up;
         for (int i = 0; i < V; ++i) {
             auto const found = activate(curve, number(g.at[i]));

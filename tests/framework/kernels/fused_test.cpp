@@ -55,37 +55,56 @@ TEST(Fused, DropoutMasksAreTheCpusToTheBit) {
                   [&](char const* team) { expect_near(out, expected, 1e-15, team); });
 }
 
+/// Queries, keys and values as columns of one tensor turn where they lie, and back into another.
 TEST(Fused, QueriesAndKeysTurnAsOnTheCpu) {
     std::int64_t const rows = 9, heads = 3, kv_heads = 1;
     for (auto const& [size, turned] : {std::pair<std::int64_t, std::int64_t>{8, 8}, {12, 8}}) {
-        auto const q = numbers<double>(static_cast<std::size_t>(rows * heads * size), 1),
-                   k = numbers<double>(static_cast<std::size_t>(rows * kv_heads * size), 2),
+        std::int64_t const q_width = heads * size, k_width = kv_heads * size,
+                           width = q_width + 2 * k_width;
+        auto const columns = [&](Doubles const& x, std::int64_t first, std::int64_t count) {
+            Doubles part;
+            for (std::int64_t r = 0; r < rows; ++r)
+                part.insert(part.end(), x.begin() + r * width + first,
+                            x.begin() + r * width + first + count);
+            return part;
+        };
+        auto const x = numbers<double>(static_cast<std::size_t>(rows * width), 1),
                    c = numbers<double>(static_cast<std::size_t>(31 * turned / 2), 3),
                    s = numbers<double>(static_cast<std::size_t>(31 * turned / 2), 4);
+        auto const q = columns(x, 0, q_width), k = columns(x, q_width, k_width),
+                   v = columns(x, q_width + k_width, k_width);
         std::vector<std::int32_t> positions;
         for (int i = 0; i < rows; ++i) positions.push_back(i * 5 % 31);
         std::vector<std::int64_t> const ids(positions.begin(), positions.end());
         for (int const direction : {1, -1}) {
-            Doubles q_expected(q.size()), k_expected(k.size()), q_out(q.size()), k_out(k.size());
+            Doubles q_expected(q.size()), k_expected(k.size());
             apply_rotary(rows, heads, {size, turned}, positions.data(), c.data(), s.data(),
                          direction, q.data(), q_expected.data());
             apply_rotary(rows, kv_heads, {size, turned}, positions.data(), c.data(), s.data(),
                          direction, k.data(), k_expected.data());
-            by_every_team(Rotary<double>{rows,
-                                         size,
-                                         turned,
-                                         ids.data(),
-                                         c.data(),
-                                         s.data(),
-                                         direction,
-                                         {heads, q.data(), q_out.data()},
-                                         {kv_heads, k.data(), k_out.data()}},
-                          [&](char const* team) {
-                              expect_near(q_out, q_expected, 1e-15, team);
-                              expect_near(k_out, k_expected, 1e-15, team);
-                              std::ranges::fill(q_out, 0);
-                              std::ranges::fill(k_out, 0);
-                          });
+            auto const expect_turned = [&](Doubles const& y, Doubles const& values,
+                                           char const* team) {
+                expect_near(columns(y, 0, q_width), q_expected, 1e-15, team);
+                expect_near(columns(y, q_width, k_width), k_expected, 1e-15, team);
+                EXPECT_EQ(columns(y, q_width + k_width, k_width), values) << team;
+            };
+            Rotary<double> program{rows, size, turned, ids.data(), c.data(), s.data(), direction};
+            Doubles y = x;
+            program.queries = {heads, y.data(), y.data(), width, width};
+            program.keys = {kv_heads, y.data() + q_width, y.data() + q_width, width, width};
+            by_every_team(program, [&](char const* team) {
+                expect_turned(y, v, team);
+                y = x;
+            });
+            Doubles z(x.size());
+            double* const values = z.data() + q_width + k_width;
+            program.queries = {heads, q.data(), z.data(), q_width, width};
+            program.keys = {kv_heads, k.data(), z.data() + q_width, k_width, width};
+            program.values = {kv_heads, v.data(), values, k_width, width};
+            by_every_team(program, [&](char const* team) {
+                expect_turned(z, v, team);
+                std::ranges::fill(z, 0);
+            });
         }
     }
 }
@@ -103,33 +122,51 @@ double by_the_book(Curve curve, double x) {
 }
 
 TEST(Fused, GatesAndTheirSlopes) {
-    std::int64_t const rows = 5, width = 12;
-    auto const gate = numbers<double>(60, 1), up = numbers<double>(60, 2),
-               dy = numbers<double>(60, 3);
+    std::int64_t const rows = 5, width = 12, stride = 28; // gate, up, and 4 columns of others
+    auto const both = numbers<double>(rows * stride, 1), dy = numbers<double>(60, 3);
+    double const *const gate = both.data(), *const up = both.data() + width;
+    auto const in_both = [&](std::size_t i) { return i / 12 * 28 + i % 12; };
     for (Curve const curve :
          {Curve::silu, Curve::gelu, Curve::gelu_tanh, Curve::relu, Curve::tanh}) {
-        Doubles y(60), dgate(60), dup(60);
-        by_every_team(Gate<double>{rows, width, curve, gate.data(), up.data(), y.data(), nullptr,
-                                   nullptr, nullptr},
-                      [&](char const* team) {
-                          for (std::size_t i = 0; i < 60; ++i)
-                              ASSERT_NEAR(y[i], by_the_book(curve, gate[i]) * up[i], 1e-14) << team;
-                          std::ranges::fill(y, 0);
-                      });
-        by_every_team(Gate<double>{rows, width, curve, gate.data(), up.data(), nullptr, dy.data(),
-                                   dgate.data(), dup.data()},
-                      [&](char const* team) {
-                          double const h = 1e-6;
-                          for (std::size_t i = 0; i < 60; ++i) {
-                              double const slope = (by_the_book(curve, gate[i] + h) -
-                                                    by_the_book(curve, gate[i] - h)) /
-                                                   (2 * h);
-                              ASSERT_NEAR(dgate[i], dy[i] * up[i] * slope, 1e-8) << team;
-                              ASSERT_NEAR(dup[i], dy[i] * by_the_book(curve, gate[i]), 1e-14)
-                                  << team;
-                          }
-                          std::ranges::fill(dgate, 0);
-                      });
+        Doubles y(60), found(both.size(), 7);
+        by_every_team(
+            Gate<double>{.count = rows,
+                         .width = width,
+                         .stride = stride,
+                         .curve = curve,
+                         .gate = gate,
+                         .up = up,
+                         .out = y.data()},
+            [&](char const* team) {
+                for (std::size_t i = 0; i < 60; ++i)
+                    ASSERT_NEAR(y[i], by_the_book(curve, gate[in_both(i)]) * up[in_both(i)], 1e-14)
+                        << team;
+                std::ranges::fill(y, 0);
+            });
+        by_every_team(
+            Gate<double>{.count = rows,
+                         .width = width,
+                         .stride = stride,
+                         .curve = curve,
+                         .gate = gate,
+                         .up = up,
+                         .dy = dy.data(),
+                         .dgate = found.data(),
+                         .dup = found.data() + width},
+            [&](char const* team) {
+                double const h = 1e-6;
+                for (std::size_t i = 0; i < 60; ++i) {
+                    double const x = gate[in_both(i)];
+                    double const slope =
+                        (by_the_book(curve, x + h) - by_the_book(curve, x - h)) / (2 * h);
+                    ASSERT_NEAR(found[in_both(i)], dy[i] * up[in_both(i)] * slope, 1e-8) << team;
+                    ASSERT_NEAR(found[in_both(i) + 12], dy[i] * by_the_book(curve, x), 1e-14)
+                        << team;
+                }
+                for (std::size_t r = 0; r < 5; ++r)
+                    for (std::size_t d = 24; d < 28; ++d) ASSERT_EQ(found[28 * r + d], 7) << team;
+                std::ranges::fill(found, 7);
+            });
     }
 }
 

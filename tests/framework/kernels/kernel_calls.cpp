@@ -87,11 +87,12 @@ struct Work {
     Floats weight = numbers(kWidth), dweight = weight, inverse = Floats(kRows);
     Floats moment1 = Floats(kCount), moment2 = Floats(kCount);
     Floats cosine = numbers(kRows * kSize / 2), sine = numbers(kRows * kSize / 2);
-    Floats logits = numbers(kCount), lost = logits, divided = logits;
+    Floats logits = numbers(kCount), lost = logits, divided = logits, of_base = logits;
     std::vector<std::int32_t> position = counted<std::int32_t>(kRows, kRows),
                               label = counted<std::int32_t>(kLabelled, kClasses), best = label;
     std::vector<std::int64_t> sample = counted<std::int64_t>(kRows, kSamples);
-    std::vector<double> sums = std::vector<double>(2 * kLabelled), highest = sums;
+    std::vector<double> sums = std::vector<double>(2 * kLabelled), highest = sums,
+                        base = std::vector<double>(3 * kLabelled);
     Attention decoder{kKvHeads, true, 0}, encoder{kHeads, false, 0.1};
     std::vector<std::int64_t> starts{0, kLength*kKvHeads*kSize}, capacities{kLength, kLength};
     std::vector<std::int32_t> sequences{0, 1}, last{kLength - 1, kLength - 1};
@@ -99,6 +100,7 @@ struct Work {
     kernels::AdamWStep step{1e-3, 0.9, 0.999, 1e-8, 0.1, 0.1, 0.001, &clip};
 
     kernels::ClassStretch<float> stretch() { return {kLabelled, kClasses, 0, divided.data()}; }
+    kernels::ClassStretch<float> base_stretch() { return {kLabelled, kClasses, 0, of_base.data()}; }
 };
 
 } // namespace
@@ -164,6 +166,14 @@ MEASURED void measured_row_sums(Work& w) {
 MEASURED void measured_row_gradients(Work& w) {
     kernels::row_gradients(w.stretch(), w.label.data(), w.sums.data(), kScale);
 }
+MEASURED void measured_base_sums(Work& w) {
+    kernels::base_sums(w.base_stretch(), w.logits.data(), w.label.data(), w.highest.data(),
+                       w.base.data());
+}
+MEASURED void measured_base_gradients(Work& w) {
+    kernels::base_gradients(w.base_stretch(), w.label.data(), w.base.data(), 0.1, kScale,
+                            w.logits.data());
+}
 MEASURED void measured_block_squares(Work& w) {
     kernels::block_squares(kCount, kBlock, w.dy.data(), w.sums.data());
 }
@@ -205,6 +215,8 @@ constexpr Call kCalls[] = {
     CALL(row_maxima, kCount, "row x class"),
     CALL(row_sums, kCount, "row x class"),
     CALL(row_gradients, kCount, "row x class"),
+    CALL(base_sums, kCount, "row x class"),
+    CALL(base_gradients, kCount, "row x class"),
     CALL(block_squares, kCount, "parameter"),
     CALL(adamw, kCount, "parameter"),
     CALL(moving_average, kCount, "parameter"),
