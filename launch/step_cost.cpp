@@ -242,13 +242,16 @@ int step_cost_command(std::vector<std::string> const& arguments) {
     PlannedRun const run =
         read_planned_run(framework::config::read_config(r.file, r.set), r.sequence);
     auto const step = step_of(run, r);
+    std::optional<planning::Constants> constants;
     std::optional<planning::Machine> machine;
-    auto const constants = planning::read_constants(installed_constants());
-    if (!r.machine.empty()) machine = read_gpus(r, run, constants);
+    if (!r.machine.empty()) {
+        constants = planning::read_constants(installed_constants());
+        machine = read_gpus(r, run, *constants);
+    }
     auto const places = planning::step_cost(
         run.model, step, r.rank, run.config.parallel.device == parallelize::Device::cuda);
     std::optional<planning::StepRoofline> model;
-    if (machine) model = model_step(*machine, constants, run, r);
+    if (machine) model = model_step(*machine, *constants, run, r);
     print_step_cost(places, run, r);
     if (run.config.parallel.device == parallelize::Device::cuda) print_allocator(run, step, r);
     if (model) print_roofline(*model, *machine, run, r);

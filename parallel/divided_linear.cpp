@@ -41,8 +41,8 @@ std::int64_t width_of(LinearUse const* layer) {
     return layer->weight.parameter().shape()[layer->weight.input_major() ? 1 : 0];
 }
 
-/// Weights [D, O] and biases [O] of layers whose outputs one product makes; a tensor is undefined
-/// where there is none, or where they do not lie one after another.
+/// Weights [D, O] and biases [O], if any, of layers whose outputs one product makes. The weight is
+/// undefined where weights do not lie one after another; biases are put together if they do not.
 struct Operands {
     at::Tensor weight, bias;
 };
@@ -52,25 +52,23 @@ Operands operands_of(Layers const& layers) {
         weights.push_back(layer->weight.value());
         if (layer->bias) biases.push_back(layer->bias.value());
     }
-    if (layers.size() == 1)
-        return {from_input(layers[0]->weight), biases.empty() ? at::Tensor() : biases[0]};
+    at::Tensor bias = biases.empty() ? at::Tensor() : joined(biases, 0);
+    if (!biases.empty() && !bias.defined()) bias = at::cat(biases);
+    if (layers.size() == 1) return {from_input(layers[0]->weight), bias};
     at::Tensor const weight = joined(weights, 0);
-    return {weight.defined() ? weight.t() : weight,
-            biases.empty() ? at::Tensor() : joined(biases, 0)};
+    return {weight.defined() ? weight.t() : weight, bias};
 }
 
 /// Groups layers that read one x by the products that make their outputs: each has its own, unless
 /// all are made `at_once` and lie one after another.
 std::vector<Layers> products_of(Layers const& layers, bool at_once) {
-    auto const has_bias = [](LinearUse const* layer) { return bool(layer->bias); };
-    bool const alike =
-        std::ranges::none_of(layers,
-                             [](LinearUse const* layer) { return layer->weight.input_major(); }) &&
-        (std::ranges::all_of(layers, has_bias) || std::ranges::none_of(layers, has_bias));
-    if (at_once && alike) {
-        Operands const all = operands_of(layers);
-        if (all.weight.defined() && all.bias.defined() == has_bias(layers[0])) return {layers};
-    }
+    auto const like_the_first = [&](LinearUse const* layer) {
+        return !layer->weight.input_major() && bool(layer->bias) == bool(layers[0]->bias);
+    };
+    std::vector<at::Tensor> weights;
+    for (auto const* layer : layers) weights.push_back(layer->weight.value());
+    if (at_once && std::ranges::all_of(layers, like_the_first) && joined(weights, 0).defined())
+        return {layers};
     std::vector<Layers> each;
     for (auto const* layer : layers) each.push_back({layer});
     return each;
@@ -91,6 +89,7 @@ void deliver_together(Layers const& layers, at::Tensor const& dy, at::Tensor con
     for (std::size_t i = 0; i < layers.size(); ++i)
         if (layers[i]->bias && layers[i]->bias.trainable())
             layers[i]->bias.deliver(of_each[i].sum(0));
+    if (!trains(layers[0])) return;
     std::vector<at::Tensor> buffers;
     std::vector<bool> fresh;
     for (auto const* layer : layers) {
@@ -188,9 +187,8 @@ struct ColumnLinears : torch::autograd::Function<ColumnLinears> {
         at::Tensor const kept = context->get_saved_variables()[0];
         variable_list rows;
         for (auto const& gradient : gradients) rows.push_back(dense_rows(gradient));
-        bool const all_train = std::ranges::all_of(layers, trains);
-        at::Tensor const side_by_side =
-            composed(kept) && all_train ? joined(rows, 1) : at::Tensor();
+        bool const alike = std::ranges::count_if(layers, trains) % std::ssize(layers) == 0;
+        at::Tensor const side_by_side = composed(kept) && alike ? joined(rows, 1) : at::Tensor();
         auto const products = products_of(layers, side_by_side.defined());
         variable_list const dy = products.size() < rows.size() ? variable_list{side_by_side} : rows;
         bool const gathers = group && composed(kept) && std::ranges::any_of(layers, trains),

@@ -60,9 +60,9 @@ std::vector<double> Engine::forward_backward(std::int64_t micro_batches) {
 void Engine::queue(std::int64_t micro_batches) {
     reducer_.begin_step(micro_batches);
     auto const chunks = static_cast<int>(parts_.size());
-    auto const actions =
-        stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_);
-    for_each_in(actions, [&](std::size_t i) {
+    auto const lists = make_schedule(options_.schedule, stages_, chunks, reducer_.micro_steps());
+    auto const& actions = lists[static_cast<std::size_t>(stage_)];
+    for_each_in(lists, [&](std::size_t i) {
         auto const turn = turn_after(actions, i);
         backward_is_next = turn == Action::Kind::backward;
         turns_ = turn.has_value();
@@ -78,7 +78,7 @@ void Engine::run_forwards(std::int64_t micro_batches) {
     at::NoGradGuard const no_graph;
     reducer_.divide(micro_batches);
     auto const actions = forward_actions(static_cast<int>(parts_.size()), reducer_.micro_steps());
-    for_each_in(actions, [&](std::size_t i) {
+    for_each_in(std::vector(static_cast<std::size_t>(stages_), actions), [&](std::size_t i) {
         run_forward(actions[i].chunk, actions[i].micro_step, false);
     });
     link_.flush();
@@ -113,19 +113,20 @@ void Engine::expect(Action const& action) {
     auto const& [kind, micro_step, chunk] = action;
     Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
     if (!reducer_.has_micro_batch(micro_step)) return;
-    if (kind == Action::Kind::forward && !is_first(chunk))
+    if (kind == Action::Kind::forward)
         link_.expect_activation(stage.input_shape(micro_step), stage.boundary_options());
-    bool const back = kind == Action::Kind::backward || kind == Action::Kind::input_gradient;
-    if (back && !is_last(chunk))
+    else
         link_.expect_gradient(stage.output_shape(micro_step), stage.boundary_options());
 }
 
-void Engine::for_each_in(StageActions const& actions, std::function<void(std::size_t)> const& f) {
-    for (std::size_t i = 0; i < actions.size(); ++i) {
-        if (i == 0 || !starts_ahead(actions, i)) expect(actions[i]);
-        if (i + 1 < actions.size() && starts_ahead(actions, i + 1)) expect(actions[i + 1]);
-        f(i);
-    }
+void Engine::for_each_in(std::vector<StageActions> const& lists,
+                         std::function<void(std::size_t)> const& f) {
+    auto const& own = lists[static_cast<std::size_t>(stage_)];
+    for (Turn const& turn : turns_of(lists, static_cast<int>(parts_.size()), stage_))
+        if (turn.starts_receive)
+            expect(own[turn.action]);
+        else
+            f(turn.action);
 }
 
 void Engine::run(Action const& action) {

@@ -57,10 +57,11 @@ class Engine {
     using Waiting = std::vector<std::function<void()>>;
     using Place = std::pair<int, std::int64_t>; ///< chunk, micro-step
 
-    /// Starts to receive what the action begins with, if that comes from another stage.
+    /// Starts to receive what the action begins with.
     void expect(Action const& action);
-    /// Calls f(i) for each action i, in order, while what the action after it begins with travels.
-    void for_each_in(StageActions const& actions, std::function<void(std::size_t)> const& f);
+    /// Calls f(i) for each action i of this stage's list, in order, and starts receives on the way.
+    void for_each_in(std::vector<StageActions> const& lists,
+                     std::function<void(std::size_t)> const& f);
     void run(Action const& action);
     void run_forwards(std::int64_t micro_batches);
     void run_forward(int chunk, std::int64_t micro_step, bool training);

@@ -104,8 +104,73 @@ StageActions forward_actions(int chunks, std::int64_t micro_steps) {
     return actions;
 }
 
-bool starts_ahead(StageActions const& actions, std::size_t i) {
-    return actions[i].micro_step != actions[i - 1].micro_step;
+namespace {
+
+/// How far each stage comes, by what their actions need of each other.
+class Progress {
+  public:
+    Progress(std::vector<StageActions> const& lists, int chunks)
+        : lists_(lists), stages_(static_cast<int>(lists.size())), parts_(stages_ * chunks),
+          at_(lists.size()), next_(static_cast<std::size_t>(2 * parts_)) {}
+
+    /// Runs all that can be without action `limit` of `stage`, nor those after it.
+    void run_without(int stage, std::size_t limit) {
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (int s = 0; s < stages_; ++s) {
+                auto const& list = lists_[static_cast<std::size_t>(s)];
+                auto& at = at_[static_cast<std::size_t>(s)];
+                std::size_t const end = s == stage ? limit : list.size();
+                for (; at < end && is_sent(s, list[at]); ++at, moved = true) count(s, list[at]);
+            }
+        }
+    }
+    bool receives(int stage, Action const& action) const {
+        if (action.kind == Action::Kind::weight_gradient) return false;
+        int const part = action.chunk * stages_ + stage;
+        return is_back(action) ? part + 1 < parts_ : part > 0;
+    }
+    /// Tells whether what the action begins with has been made.
+    bool is_sent(int stage, Action const& action) const {
+        if (!receives(stage, action)) return true;
+        int const part = action.chunk * stages_ + stage;
+        return next(is_back(action) ? part + 1 : part - 1, is_back(action)) > action.micro_step;
+    }
+
+  private:
+    static bool is_back(Action const& action) { return action.kind != Action::Kind::forward; }
+    /// Micro-steps that a part has run, forward or back: each kind runs in their order.
+    std::int64_t next(int part, bool back) const {
+        return next_[static_cast<std::size_t>(2 * part + back)];
+    }
+    void count(int stage, Action const& action) {
+        if (action.kind == Action::Kind::weight_gradient) return;
+        int const part = action.chunk * stages_ + stage;
+        auto& next = next_[static_cast<std::size_t>(2 * part + is_back(action))];
+        next = std::max(next, action.micro_step + 1);
+    }
+
+    std::vector<StageActions> const& lists_;
+    int stages_, parts_;
+    std::vector<std::size_t> at_;
+    std::vector<std::int64_t> next_;
+};
+
+} // namespace
+
+std::vector<Turn> turns_of(std::vector<StageActions> const& lists, int chunks, int stage) {
+    auto const& list = lists[static_cast<std::size_t>(stage)];
+    Progress progress(lists, chunks);
+    std::vector<Turn> turns;
+    for (std::size_t i = 0, started = 0; i < list.size(); ++i) {
+        progress.run_without(stage, i);
+        for (; started < list.size() && started <= i + 1; ++started) {
+            if (started > i && !progress.is_sent(stage, list[started])) break;
+            if (progress.receives(stage, list[started])) turns.push_back({true, started});
+        }
+        turns.push_back({false, i});
+    }
+    return turns;
 }
 
 std::vector<StageActions> make_schedule(ScheduleKind kind, int stages, int chunks,

@@ -66,12 +66,20 @@ StageActions stage_actions(ScheduleKind kind, int stages, int chunks, std::int64
 /// The list of every stage in a forward pass alone.
 StageActions forward_actions(int chunks, std::int64_t micro_steps);
 
-/// Tells whether a stage starts to receive what action i begins with (i >= 1) before it computes
-/// the action before it, so that the message travels meanwhile. It does not where the message is
-/// made of what that action makes, which is of the same micro-step then: nothing would be gained,
-/// and on a GPU CUDA may wait for the receive before it loads a kernel that has not run yet (lazy
-/// loading), and so for ever.
-bool starts_ahead(StageActions const& actions, std::size_t i);
+/// What a stage does next: starts to receive what an action begins with, or runs the action.
+struct Turn {
+    bool starts_receive;
+    std::size_t action; ///< number in the stage's list
+
+    bool operator==(Turn const&) const = default;
+};
+/// A stage's turns: each action, and before it the start of its receive, if it has one: one action
+/// earlier, so that the message travels while that one computes, unless the sender needs something
+/// of that one first, by its list or by others'. Nothing could travel then; and on a GPU, where
+/// CUDA may wait for what runs before it loads a kernel that has not run yet (lazy loading), it
+/// would wait for the receive, for ever. `lists`: of all stages. Local, takes O(actions of all
+/// stages).
+std::vector<Turn> turns_of(std::vector<StageActions> const& lists, int chunks, int stage);
 
 /// The lists of all stages.
 std::vector<StageActions> make_schedule(ScheduleKind kind, int stages, int chunks,

@@ -107,6 +107,7 @@ struct FusedGate : torch::autograd::Function<FusedGate> {
                          y = at::empty(g.sizes(), g.options());
         context->save_for_backward({g, u});
         context->saved_data["activation"] = static_cast<std::int64_t>(activation);
+        context->saved_data["beside"] = beside;
         fused::run("trireme::gate", g, {{g, u}, {y}}, [&]<typename T>(T) {
             return kernels::fused::Gate<T>{.count = g.size(0),
                                            .width = g.size(1),
@@ -122,8 +123,7 @@ struct FusedGate : torch::autograd::Function<FusedGate> {
         auto const saved = context->get_saved_variables();
         at::Tensor const &g = saved[0], &u = saved[1], dy = gradients[0].contiguous();
         std::int64_t const width = g.size(1), stride = g.stride(0);
-        // Rows as those of gate and up: of 2 `width` columns where they are halves of one tensor.
-        bool const beside = stride != width;
+        bool const beside = context->saved_data["beside"].toBool();
         at::Tensor const both = at::empty({beside ? 1 : 2, g.size(0), stride}, g.options());
         at::Tensor const dg = both[0].narrow(1, 0, width),
                          du = beside ? both[0].narrow(1, width, width) : both[1];

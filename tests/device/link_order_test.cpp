@@ -35,26 +35,20 @@ class Doubler {
         : link_(stages, chunks, at::kDouble), stages_(stages.size()), stage_(stages.rank()),
           parts_(stages_ * chunks) {}
 
-    void run(parallel::StageActions const& actions) {
-        for (std::size_t i = 0; i < actions.size(); ++i) {
-            if (i == 0 || !parallel::starts_ahead(actions, i)) expect(actions[i]);
-            if (i + 1 < actions.size() && parallel::starts_ahead(actions, i + 1))
-                expect(actions[i + 1]);
-            run(actions[i]);
-        }
+    void run(Lists const& lists, int chunks) {
+        auto const& own = lists[static_cast<std::size_t>(stage_)];
+        for (auto const& turn : parallel::turns_of(lists, chunks, stage_))
+            turn.starts_receive ? expect(own[turn.action]) : run(own[turn.action]);
         link_.flush();
     }
     bool right() const { return right_; } ///< so far
 
   private:
     void expect(parallel::Action const& action) {
-        bool const back = action.kind != Kind::forward;
-        int const part = action.chunk * stages_ + stage_;
-        if (action.kind == Kind::weight_gradient || part == (back ? parts_ - 1 : 0)) return;
-        if (back)
-            link_.expect_gradient({2, 3}, at::kDouble);
-        else
+        if (action.kind == Kind::forward)
             link_.expect_activation({2, 3}, at::kDouble);
+        else
+            link_.expect_gradient({2, 3}, at::kDouble);
     }
     void run(parallel::Action const& action) {
         if (action.kind == Kind::weight_gradient) return;
@@ -107,7 +101,7 @@ bool runs_right(Lists const& lists, Pipeline const& p, LinkFate fate) {
             cluster::Stream const compute;
             TensorsOnStandin const tensors(compute.handle());
             Doubler stage(world, p.chunks);
-            stage.run(lists[static_cast<std::size_t>(world.rank())]);
+            stage.run(lists, p.chunks);
             if (!stage.right()) right = false;
         };
         try {
@@ -184,6 +178,30 @@ TEST(LinkOrder, NoStageWaitsForAConnection) {
                 expect_right(forward, {one_f_one_b, stages, chunks, m}, "forward alone");
             }
         }
+}
+
+/// No receive is under way that waits for what the action at hand makes: CUDA may wait for it
+/// before kernels of that action run for the first time, here on one stage at a time.
+TEST(LinkOrder, NoReceiveWaitsForTheActionThatItIsStartedBefore) {
+    using enum parallel::ScheduleKind;
+    auto const expect_right = [](Lists const& lists, int chunks, std::string const& what) {
+        for (int stage = 0; stage < static_cast<int>(lists.size()); ++stage)
+            EXPECT_STREQ(name_of(fate_of(lists, chunks, stage)), name_of(LinkFate::right))
+                << what << ", " << lists.size() << " stages, " << chunks << " chunks, on stage "
+                << stage;
+    };
+    for (int stages = 2; stages <= 8; ++stages)
+        for (std::int64_t const m : {1, 2, 3, 4, 5, 8, 16})
+            for (int const chunks : {1, 2, 3}) {
+                auto const kinds = chunks == 1 ? std::vector{gpipe, one_f_one_b, zero_bubble}
+                                               : std::vector{interleaved};
+                for (auto const kind : kinds)
+                    expect_right(parallel::make_schedule(kind, stages, chunks, m), chunks,
+                                 fmt::format("{}, {} micro-steps", name_of(kind), m));
+                expect_right(
+                    Lists(static_cast<std::size_t>(stages), parallel::forward_actions(chunks, m)),
+                    chunks, fmt::format("forward, {} micro-steps", m));
+            }
 }
 
 TEST(LinkOrder, LongInMorePipelines) {

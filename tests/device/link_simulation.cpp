@@ -23,18 +23,18 @@ struct End {
 };
 
 /// What the host of a stage does next: posts a message, or takes one that was posted and computes.
-struct Turn {
+struct Doing {
     std::optional<End> posts;
     parallel::Action action{};
 };
 
 /// Each stage takes its turns in order; what it sends and receives in one group happens in order
-/// too. A receive is posted one action early where parallel::starts_ahead says so, and holds up its
+/// too. A receive is posted when parallel::turns_of says so, and holds up its
 /// stage when it is taken; a send holds up only what is behind it in its group.
 class Simulation {
   public:
-    Simulation(std::vector<parallel::StageActions> const& lists, int chunks)
-        : lists_(lists), chunks_(chunks), stages_(static_cast<int>(lists.size())),
+    Simulation(std::vector<parallel::StageActions> const& lists, int chunks, int loader)
+        : lists_(lists), chunks_(chunks), stages_(static_cast<int>(lists.size())), loader_(loader),
           turns_(lists.size()), at_(lists.size()), arrived_(lists.size()), queues_(lists.size()) {
         for (int s = 0; s < stages_; ++s) list_turns(s);
     }
@@ -82,18 +82,15 @@ class Simulation {
     void list_turns(int s) {
         auto const& list = lists_[index(s)];
         auto& turns = turns_[index(s)];
-        auto const expect = [&](parallel::Action const& action) {
-            if (!takes(s, action)) return;
+        for (auto const& turn : parallel::turns_of(lists_, chunks_, s)) {
+            auto const& action = list[turn.action];
             bool const back = is_back(action);
-            turns.push_back({End{false, back, back ? after(s) : before(s), action.micro_step,
-                                 part(s, action) + (back ? 1 : -1)}});
-        };
-        for (std::size_t i = 0; i < list.size(); ++i) {
-            auto const& action = list[i];
-            if (i == 0 || !parallel::starts_ahead(list, i)) expect(action);
-            if (i + 1 < list.size() && parallel::starts_ahead(list, i + 1)) expect(list[i + 1]);
+            if (turn.starts_receive) {
+                turns.push_back({End{false, back, back ? after(s) : before(s), action.micro_step,
+                                     part(s, action) + (back ? 1 : -1)}});
+                continue;
+            }
             turns.push_back({std::nullopt, action});
-            bool const back = is_back(action);
             bool const gives = action.kind != Kind::weight_gradient &&
                                (back ? part(s, action) > 0 : part(s, action) + 1 < parts());
             if (gives)
@@ -105,7 +102,7 @@ class Simulation {
     bool take_turn(int s) {
         auto& at = at_[index(s)];
         if (at == turns_[index(s)].size()) return false;
-        Turn const& turn = turns_[index(s)][at];
+        Doing const& turn = turns_[index(s)][at];
         if (turn.posts)
             queues_[index(s)][group_of(s, *turn.posts)].push_back(*turn.posts);
         else if (!compute(s, turn.action))
@@ -113,8 +110,16 @@ class Simulation {
         return ++at, true;
     }
 
+    bool receives_under_way(int s) const {
+        return std::ranges::any_of(queues_[index(s)], [](auto const& of_group) {
+            return std::ranges::any_of(of_group.second,
+                                       [](End const& end) { return !end.is_send; });
+        });
+    }
+
     /// Tells whether what the action begins with was there.
     bool compute(int s, parallel::Action const& action) {
+        if (s == loader_ && receives_under_way(s)) return false;
         if (action.kind == Kind::weight_gradient) return true;
         bool const back = is_back(action);
         if (back && !done_[index(s)].contains({action.chunk, action.micro_step}))
@@ -143,7 +148,8 @@ class Simulation {
 
     std::vector<parallel::StageActions> const& lists_;
     int chunks_, stages_;
-    std::vector<std::vector<Turn>> turns_;
+    int loader_;
+    std::vector<std::vector<Doing>> turns_;
     std::vector<std::size_t> at_;                        ///< turns that were taken
     std::vector<std::array<int, 2>> arrived_;            ///< and not taken: activations, gradients
     std::vector<std::map<int, std::deque<End>>> queues_; ///< of each stage, by group
@@ -164,8 +170,8 @@ char const* name_of(LinkFate fate) {
     return "";
 }
 
-LinkFate fate_of(std::vector<parallel::StageActions> const& lists, int chunks) {
-    return Simulation(lists, chunks).run();
+LinkFate fate_of(std::vector<parallel::StageActions> const& lists, int chunks, int loader) {
+    return Simulation(lists, chunks, loader).run();
 }
 
 } // namespace trireme::test

@@ -17,7 +17,8 @@ enum class LinkFate : std::uint8_t {
 };
 char const* name_of(LinkFate fate);
 
-/// Lists of all stages, as parallel::make_schedule gives them.
-LinkFate fate_of(std::vector<parallel::StageActions> const& lists, int chunks);
+/// Lists of all stages, as parallel::make_schedule gives them. `loader`: a stage each of whose
+/// actions loads a kernel, for which the GPU first ends what runs there, receives included.
+LinkFate fate_of(std::vector<parallel::StageActions> const& lists, int chunks, int loader = -1);
 
 } // namespace trireme::test

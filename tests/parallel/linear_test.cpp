@@ -11,11 +11,12 @@
 
 #include "cluster/thread_communicator.hpp"
 #include "parallel/budgets.hpp"
+#include "parallel/compute_path.hpp"
 #include "parallel/divided_linear.hpp"
 #include "parallel/joined.hpp"
 #include "parallel/parameter_store.hpp"
 #include "parallel/pieces.hpp"
-#include "tests/parallel/linear_pair.hpp"
+#include "tests/parallel/linear_networks.hpp"
 #include "tests/support/composed_path.hpp"
 
 namespace trireme::parallel {
@@ -84,60 +85,6 @@ TEST(Linear, InputMajorWeightIsTheTransposedLayer) {
     EXPECT_TRUE(at::allclose(f.store.at("turned").gradient(), w2.grad(), 1e-12, 1e-12));
 }
 
-/// Two layers that read one x, divided by their outputs, then one that is divided by its inputs,
-/// as in a feed-forward network, with a bias each; `up` is stored [in, out].
-class Network {
-  public:
-    static constexpr std::int64_t kWidth = 6, kInner = 12, kRows = 5; ///< rows of each rank
-
-    Network(int ranks, int rank)
-        : store_(specs(),
-                 {.compute = at::kDouble, .place = {.tensor = ranks, .tensor_rank = rank}}),
-          gate_(use("gate")), up_(use("up")), down_(use("down")) {
-        for (auto const& p : store_.parameters()) store_.initialize(*p, 1);
-        store_.begin_step();
-    }
-    at::Tensor forward(at::Tensor const& x, TensorAxis const& axis) const {
-        auto const made = column_linears(x, {&gate_, &up_}, axis);
-        return row_linear(made[0].sin() * made[1], down_, axis);
-    }
-    /// The gradient of this rank's slice.
-    at::Tensor gradient(std::string const& name) const { return store_.at(name).gradient(); }
-    static std::vector<std::string> names() {
-        return {"gate.w", "gate.b", "up.w", "up.b", "down.w", "down.b"};
-    }
-    /// What `rank` of `ranks` has of a whole tensor of that parameter.
-    static at::Tensor slice(at::Tensor const& whole, std::string const& name, int ranks, int rank) {
-        for (auto const& spec : specs())
-            if (spec.name == name && spec.cut.dim >= 0)
-                return whole.chunk(ranks, spec.cut.dim)[static_cast<std::size_t>(rank)];
-        return whole;
-    }
-
-  private:
-    static std::vector<ParameterSpec> specs() {
-        auto const cut = [](int dim) { return TensorCut{.dim = dim, .groups = kInner}; };
-        auto const spec = [](std::string name, std::vector<std::int64_t> shape, TensorCut by) {
-            return ParameterSpec{.name = std::move(name),
-                                 .shape = std::move(shape),
-                                 .unit = "u",
-                                 .deviation = 1.0,
-                                 .cut = by};
-        };
-        std::vector all{spec("gate.w", {kInner, kWidth}, cut(0)), spec("gate.b", {kInner}, cut(0)),
-                        spec("up.w", {kWidth, kInner}, cut(1)),   spec("up.b", {kInner}, cut(0)),
-                        spec("down.w", {kWidth, kInner}, cut(1)), spec("down.b", {kWidth}, {})};
-        all[2].input_major = true;
-        return all;
-    }
-    LinearUse use(std::string const& layer) {
-        return {ParameterUse{store_.at(layer + ".w")}, ParameterUse{store_.at(layer + ".b")}};
-    }
-
-    ParameterStore store_;
-    LinearUse gate_, up_, down_;
-};
-
 at::Tensor train(Pair& pair, at::Tensor const& x, Outputs gradients) {
     at::Tensor const own = leaf(x);
     auto const y = pair.forward(own, gradients);
@@ -150,7 +97,7 @@ at::Tensor train(Pair& pair, at::Tensor const& x, Outputs gradients) {
 /// the outputs lie side by side; on the CPU's each layer has its own.
 TEST(DividedLinear, OneProductForSeveralLayersIsTheirOwn) {
     at::Tensor const x = at::randn({5, Pair::kWidth}, at::kDouble);
-    for (std::string const frozen : {"", "b.w", "a.b"}) {
+    for (std::string const frozen : {"", "b.w", "a.b", "all weights"}) {
         Pair by_layers(frozen);
         at::Tensor const dx = train(by_layers, x, Outputs::apart);
         EXPECT_FALSE(joined(by_layers.forward(x, Outputs::apart), 1).defined());
@@ -163,7 +110,8 @@ TEST(DividedLinear, OneProductForSeveralLayersIsTheirOwn) {
                 for (int i = 0; i < passes; ++i) found = train(at_once, x, gradients);
                 EXPECT_TRUE(at::allclose(found, dx, 1e-12, 1e-12));
                 for (std::string const name : {"a.w", "b.w", "a.b", "b.b"}) {
-                    if (name == frozen) continue;
+                    if (name == frozen || (frozen == "all weights" && name.ends_with(".w")))
+                        continue;
                     EXPECT_TRUE(at::allclose(at_once.gradient(name),
                                              passes * by_layers.gradient(name), 1e-12, 1e-12))
                         << name << ", " << frozen << " frozen";
@@ -188,15 +136,16 @@ TEST(Joined, WhatDoesNotLieSideBySideIsNotJoined) {
 struct Divided {
     int ranks;
     bool in_turn; ///< the gradients of weights are made after all else
+    bool beside;  ///< as in Network
 };
 
 /// Outputs and gradients of every rank against those of one.
 void expect_as_of_one_rank(Divided const& divided) {
-    auto const [ranks, in_turn] = divided;
+    auto const [ranks, in_turn, beside] = divided;
     std::int64_t const all = Network::kRows * ranks;
     at::Tensor const x = leaf(at::randn({all, Network::kWidth}, at::kDouble)),
                      direction = at::randn({all, Network::kWidth}, at::kDouble);
-    Network const one(1, 0);
+    Network const one(beside, 1, 0);
     at::Tensor const y = one.forward(x, {});
     torch::autograd::backward({(y * direction).sum()}, {});
     auto const close = [](at::Tensor const& a, at::Tensor const& b) {
@@ -205,7 +154,7 @@ void expect_as_of_one_rank(Divided const& divided) {
     cluster::run_as_threads(ranks, [&](cluster::Communicator& world) {
         std::int64_t const first = world.rank() * Network::kRows;
         auto const own = [&](at::Tensor const& t) { return t.narrow(0, first, Network::kRows); };
-        Network const network(ranks, world.rank());
+        Network const network(beside, ranks, world.rank());
         at::Tensor const part = leaf(own(x)), sum = network.forward(part, {&world});
         EXPECT_TRUE(close(sum, own(y)));
         std::vector<std::function<void()>> waiting;
@@ -233,7 +182,7 @@ void expect_as_of_one_rank(Divided const& divided) {
                     .wait();
             }
             EXPECT_TRUE(
-                close(gradient, Network::slice(one.gradient(name), name, ranks, world.rank())))
+                close(gradient, network.slice(one.gradient(name), name, ranks, world.rank())))
                 << name;
         }
     });
@@ -241,16 +190,19 @@ void expect_as_of_one_rank(Divided const& divided) {
 
 TEST(DividedLinear, AnyRanksPathAndChunksGiveWhatOneRankGives) {
     for (int const ranks : {1, 2, 3})
-        for (bool const in_turn : {false, true}) {
-            SCOPED_TRACE(testing::Message() << ranks << " ranks, in turn: " << in_turn);
-            expect_as_of_one_rank({ranks, in_turn});
-            test::ComposedPath const path;
-            expect_as_of_one_rank({ranks, in_turn});
-            for (std::int64_t const rows : {1, 4, 6}) { // chunks of 1 to 3 rows of a rank's 5
-                cluster::ForNow<std::int64_t> const cut(budgets.divided_rows, rows);
-                expect_as_of_one_rank({ranks, in_turn});
+        for (bool const in_turn : {false, true})
+            for (bool const beside : {false, true}) {
+                SCOPED_TRACE(testing::Message() << ranks << " ranks, in turn: " << in_turn
+                                                << ", side by side: " << beside);
+                Divided const divided{ranks, in_turn, beside};
+                expect_as_of_one_rank(divided);
+                test::ComposedPath const path;
+                expect_as_of_one_rank(divided);
+                for (std::int64_t const rows : {1, 4, 6}) { // chunks of 1 to 3 rows of a rank's 5
+                    cluster::ForNow<std::int64_t> const cut(budgets.divided_rows, rows);
+                    expect_as_of_one_rank(divided);
+                }
             }
-        }
 }
 
 class Products : public testing::Test {

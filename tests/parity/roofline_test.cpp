@@ -2,6 +2,8 @@
 // as schedules and links do.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "cluster/error.hpp"
 #include "framework/planning/collective_cost.hpp"
 #include "framework/planning/kernels.hpp"
@@ -26,7 +28,8 @@ struct Asked {
     int ranks = 1;
     std::int64_t samples = 1, tokens = 4096, layers = 4;
     planning::Stack stack = plain_stack();
-    std::vector<std::int64_t> windows{}; ///< of all layers
+    std::vector<std::int64_t> windows{}; ///< of layers, in turn
+    bool causal = true;
     bool base = false;
     parallelize::Compute compute = parallelize::Compute::bf16;
 };
@@ -34,7 +37,9 @@ struct Asked {
 model::Config config_of(Asked const& asked) {
     model::Config c = llama_3_8b();
     c.layers = asked.layers;
-    c.windows = asked.windows;
+    for (std::int64_t i = 0; !asked.windows.empty() && i < c.layers; ++i)
+        c.windows.push_back(asked.windows[static_cast<std::size_t>(i % std::ssize(asked.windows))]);
+    c.causal = asked.causal;
     return c;
 }
 
@@ -100,12 +105,23 @@ TEST(Roofline, ProductsOfChunksOfRowsCount) {
     EXPECT_NEAR(found, wanted, 1e-9 * wanted);
 }
 
-/// Of 8,192 tokens each sees at most 128, itself one of them; the first see fewer.
+/// Keys that each query sees, counted one by one, of a model whose layers have a window of 128
+/// tokens to each side or none, in turn.
 TEST(Roofline, AWindowLeavesOutTheScoresThatItHides) {
-    double const n = 8192, w = 128, scores = n * w - w * (w - 1) / 2;
-    auto const found = of_a_layer({.tokens = 8192, .windows = {128, 128, 128, 128}});
-    double const forward = 4 * scores * 4096 / (0.5 * simple_machine(8, 1).gpu.matrix_flops);
-    EXPECT_NEAR(found.attention, forward * (1 + 2.5 / 0.85), 1e-9);
+    for (bool const causal : {true, false}) {
+        double scores = 0;
+        for (std::int64_t i = 0; i < 8192; ++i) {
+            std::int64_t const last = causal ? i : 8191;
+            scores += static_cast<double>(std::min(last, i + 127) -
+                                          std::max<std::int64_t>(0, i - 127) + 1);
+        }
+        scores += 8192.0 * 8192 / (causal ? 2 : 1);
+        auto const found = of_a_layer({.tokens = 8192, .windows = {128, 0}, .causal = causal});
+        double const forward =
+            4 * scores / 2 * 4096 / (0.5 * simple_machine(8, 1).gpu.matrix_flops);
+        double const wanted = forward * (1 + 2.5 / 0.85);
+        EXPECT_NEAR(found.attention, wanted, 1e-9 * wanted) << causal;
+    }
 }
 
 /// The launches of a step of 8 micro-steps, counted by running all of them.
@@ -154,13 +170,11 @@ TEST(Roofline, WhatTravelsIsHiddenAsMuchAsTheStackSays) {
     auto const machine = simple_machine(8, 1);
     double const all = 2.0 * 4096 * 8192;
     asked.stack.constants.overlap = 0;
-    double const shown = of_a_layer(asked).tensor,
-                 norms =
-                     8 * 2.0 * 4096 * 4, // parts of gradients, gathered with those of other layers
-        wanted = 12 * planning::all_gather_seconds({8, 1}, machine, all / 2) +
-                 4 * planning::all_gather_seconds({8, 1}, machine, all) +
-                 planning::all_gather_seconds({8, 1}, machine, 2 * norms) -
-                 planning::all_gather_seconds({8, 1}, machine, norms);
+    double const shown = of_a_layer(asked).tensor, norms = 8 * 2.0 * 4096 * 4,
+                 wanted = 12 * planning::all_gather_seconds({8, 1}, machine, all / 2) +
+                          4 * planning::all_gather_seconds({8, 1}, machine, all) +
+                          planning::all_gather_seconds({8, 1}, machine, 2 * norms) -
+                          planning::all_gather_seconds({8, 1}, machine, norms);
     EXPECT_NEAR(shown, wanted, 1e-9 * wanted);
     asked.stack.constants.overlap = 1;
     double const hidden = of_a_layer(asked).tensor;
