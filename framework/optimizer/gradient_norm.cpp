@@ -23,25 +23,36 @@ std::int64_t blocks_of(std::int64_t elements) {
     return (elements + block - 1) / block;
 }
 
-/// Float64 [blocks]: sums of squares of canonical blocks.
-at::Tensor squares(at::Tensor const& g) {
-    std::int64_t const block = parallel::budgets.block;
-    at::Tensor const sums = at::empty({blocks_of(g.numel())}, g.options().dtype(at::kDouble));
-    auto* const out = g.is_meta() ? nullptr : sums.mutable_data_ptr<double>();
-    if (parallel::composed(g)) {
-        namespace fused = model::fused;
-        fused::run_on_sums("trireme::block_squares", g, {{g}, {sums}}, [&]<typename S>(S) {
-            return kernels::fused::BlockSquares<S>{g.numel(), block, fused::numbers<S>(g), out};
+/// Sums of squares of the blocks of all gradients, one launch for as many as it takes.
+void square_at_once(std::vector<at::Tensor> const& gradients, at::Tensor const& sums) {
+    namespace fused = model::fused;
+    constexpr std::size_t kMost = kernels::fused::BlockSquares<float>::kMost;
+    std::int64_t done = 0;
+    for (std::size_t first = 0; first < gradients.size(); first += kMost) {
+        auto const some =
+            at::ArrayRef(gradients).slice(first, std::min(kMost, gradients.size() - first));
+        std::int64_t blocks = 0;
+        for (auto const& g : some) blocks += blocks_of(g.numel());
+        at::Tensor const out = sums.narrow(0, done, blocks);
+        fused::run_on_sums("trireme::block_squares", some[0], {some, {out}}, [&]<typename S>(S) {
+            kernels::fused::BlockSquares<S> program{parallel::budgets.block,
+                                                    fused::numbers<double>(out)};
+            for (auto const& g : some) program.add(fused::numbers<S>(g), g.numel());
+            return program;
         });
-        return sums;
+        done += blocks;
     }
+}
+
+void square(at::Tensor const& g, at::Tensor const& sums) {
     parallel::note_kernel("trireme::block_squares", {g}, {sums});
-    if (g.is_meta()) return sums; // shapes have no squares
+    if (g.is_meta()) return; // shapes have no squares
+    std::int64_t const block = parallel::budgets.block;
+    auto* const out = sums.mutable_data_ptr<double>();
     if (g.scalar_type() == at::kDouble)
         kernels::block_squares(g.numel(), block, g.const_data_ptr<double>(), out);
     else
         kernels::block_squares(g.numel(), block, g.const_data_ptr<float>(), out);
-    return sums;
 }
 
 } // namespace
@@ -75,11 +86,25 @@ std::vector<GradientNorm::Part> GradientNorm::own_parts(parallel::ParameterStore
 }
 
 at::Tensor GradientNorm::own_sums() const {
-    std::vector<at::Tensor> sums;
-    for (auto const& part : parts_)
-        sums.push_back(squares(part.unit->gradient_range(0, part.at, part.count)));
-    if (!sums.empty()) return at::cat(sums);
-    return at::zeros({0}, at::TensorOptions().dtype(at::kDouble).device(store_.options().device));
+    std::vector<at::Tensor> gradients;
+    std::int64_t blocks = 0;
+    for (auto const& part : parts_) {
+        gradients.push_back(part.unit->gradient_range(0, part.at, part.count));
+        blocks += blocks_of(part.count);
+    }
+    at::Tensor const sums =
+        at::empty({blocks}, at::TensorOptions().dtype(at::kDouble).device(store_.options().device));
+    if (gradients.empty()) return sums;
+    if (parallel::composed(gradients[0])) {
+        square_at_once(gradients, sums);
+        return sums;
+    }
+    std::int64_t done = 0;
+    for (auto const& g : gradients) {
+        square(g, sums.narrow(0, done, blocks_of(g.numel())));
+        done += blocks_of(g.numel());
+    }
+    return sums;
 }
 
 GradientNorm::GradientNorm(parallel::ParameterStore const& store, parallel::Mesh const& mesh)

@@ -41,7 +41,8 @@ TEST(ClockOffset, IsThatByWhichEachClockWasSetWrong) {
 }
 
 TEST(ClockOffset, TwoMeasurementsFollowAClockThatRunsFast) {
-    constexpr double kDrift = 1e-3; // a thousand times that of a quartz
+    // Ten thousand times that of a quartz: more than what loaded cores add to a measurement.
+    constexpr double kDrift = 1e-2;
     std::vector<std::array<ClockOffset, 2>> found(2);
     std::array<std::int64_t, 2> between{};
     run_as_threads(2, [&](Communicator& world) {
@@ -63,7 +64,7 @@ TEST(ClockOffset, TwoMeasurementsFollowAClockThatRunsFast) {
         static_cast<double>(a.offset) + share * static_cast<double>(b.offset - a.offset);
     double const wrong = static_cast<double>(between[0]) + offset - static_cast<double>(between[1]);
     EXPECT_LE(std::abs(wrong), static_cast<double>(std::max(a.error, b.error)) + 1000);
-    EXPECT_GT(std::abs(static_cast<double>(b.offset - a.offset)), 50'000)
+    EXPECT_GT(std::abs(static_cast<double>(b.offset - a.offset)), 500'000)
         << "or nothing was followed";
 }
 

@@ -134,6 +134,19 @@ TEST(StepCost, ALayerAndTheHeadOfLlama8BStayBelowTheirCeilings) {
     EXPECT_EQ(cost.forward.waits + cost.backward.waits + cost.head.waits, 0);
 }
 
+/// Squares of the gradients of 18 matrices and vectors of layers and three of the ends, in one
+/// launch.
+TEST(StepCost, TheNormTakesFewLaunches) {
+    model::Config c = llama_3_8b();
+    c.layers = 2;
+    auto const step =
+        planning::even_step(c, {}, {.compute = parallelize::Compute::bf16}, {1, 2048, 2048}, 1);
+    std::int64_t launches = 0;
+    for (auto const& place : planning::step_cost(c, step, 0, true))
+        if (place.doing == "norm") launches += place.cost.launches;
+    EXPECT_LE(launches, 6);
+}
+
 /// Of eight tensor ranks, in two chunks of rows: the first gather and the last sum of attention and
 /// of feed-forward are waited for, and backward the first gather of each.
 TEST(StepCost, TensorRanksWaitForOneChunkOfRows) {

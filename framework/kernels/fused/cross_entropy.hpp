@@ -147,33 +147,4 @@ struct CrossEntropy {
     }
 };
 
-/// sums[b] = sum of squares of elements [b * block, (b + 1) * block) of n, in float64.
-template <typename T>
-struct BlockSquares {
-    std::int64_t n, block;
-    T const* x;
-    double* sums;
-
-    static constexpr int kPack = 1, kLanes = 256;
-    std::int64_t rows() const { return (n + block - 1) / block; }
-    std::int64_t columns() const { return block; }
-    bool packed() const { return false; }
-    template <typename F>
-    void each_pointer(F const& f) const {
-        each_of(f, x, sums);
-    }
-
-    template <int V, typename Team>
-    TRIREME_BODY void run(Team const& team, std::int64_t row) const {
-        std::int64_t const end = (row + 1) * block < n ? (row + 1) * block : n;
-        double sum = 0;
-        for (std::int64_t i = row * block + team.lane(); i < end; i += team.lanes()) {
-            double const value = static_cast<double>(number(x[i]));
-            sum += value * value;
-        }
-        sum = team.sum(sum);
-        if (team.lane() == 0) sums[row] = sum;
-    }
-};
-
 } // namespace trireme::framework::kernels::fused

@@ -1,6 +1,7 @@
 // The fused kernels that a GPU has, and how one is queued there.
 #pragma once
 #include "framework/kernels/fused/adamw.hpp"
+#include "framework/kernels/fused/block_squares.hpp"
 #include "framework/kernels/fused/cross_entropy.hpp"
 #include "framework/kernels/fused/dropout.hpp"
 #include "framework/kernels/fused/gate.hpp"

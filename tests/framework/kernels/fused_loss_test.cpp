@@ -109,12 +109,26 @@ TEST(Fused, ALogitThatIsNoNumberShows) {
                   });
 }
 
+/// As many stretches as a launch takes, of 1 to 3 blocks, one of no element among them.
 TEST(Fused, SquaresOfBlocksAreTheCpus) {
+    constexpr int kMost = BlockSquares<float>::kMost;
     auto const x = numbers<float>(1000, 1);
-    Doubles expected(8), sums(8);
-    block_squares(1000, 128, x.data(), expected.data());
-    by_every_team(BlockSquares<float>{1000, 128, x.data(), sums.data()},
-                  [&](char const* team) { expect_near(sums, expected, 1e-11, team); });
+    BlockSquares<float> program{128};
+    Doubles expected;
+    for (int i = 0; i < kMost; ++i) {
+        std::int64_t const first = i % 50, n = i == 3 ? 0 : 1 + i * 37 % 300;
+        ASSERT_TRUE(program.add(x.data() + first, n));
+        Doubles of_stretch(static_cast<std::size_t>((n + 127) / 128));
+        block_squares(n, 128, x.data() + first, of_stretch.data());
+        expected.insert(expected.end(), of_stretch.begin(), of_stretch.end());
+    }
+    EXPECT_FALSE(program.add(x.data(), 1));
+    Doubles sums(expected.size());
+    program.sums = sums.data();
+    by_every_team(program, [&](char const* team) {
+        expect_near(sums, expected, 1e-11, team);
+        std::ranges::fill(sums, 0);
+    });
 }
 
 /// Stretches of odd and even sizes: the CPU's kernel but for the last digit, in which its vector
