@@ -41,22 +41,23 @@ std::int64_t width_of(LinearUse const* layer) {
     return layer->weight.parameter().shape()[layer->weight.input_major() ? 1 : 0];
 }
 
-/// Weights [D, O] and biases [O], if any, of layers whose outputs one product makes. The weight is
-/// undefined where weights do not lie one after another; biases are put together if they do not.
-struct Operands {
-    at::Tensor weight, bias;
-};
-Operands operands_of(Layers const& layers) {
-    std::vector<at::Tensor> biases, weights;
-    for (auto const* layer : layers) {
-        weights.push_back(layer->weight.value());
+/// The weights [D, O] of layers whose outputs one product makes; undefined where they do not lie
+/// one after another.
+at::Tensor weight_of(Layers const& layers) {
+    if (layers.size() == 1) return from_input(layers[0]->weight);
+    std::vector<at::Tensor> weights;
+    for (auto const* layer : layers) weights.push_back(layer->weight.value());
+    at::Tensor const all = joined(weights, 0);
+    return all.defined() ? all.t() : all;
+}
+/// Their biases [O], put together where they do not lie so; undefined if there are none.
+at::Tensor bias_of(Layers const& layers) {
+    std::vector<at::Tensor> biases;
+    for (auto const* layer : layers)
         if (layer->bias) biases.push_back(layer->bias.value());
-    }
-    at::Tensor bias = biases.empty() ? at::Tensor() : joined(biases, 0);
-    if (!biases.empty() && !bias.defined()) bias = at::cat(biases);
-    if (layers.size() == 1) return {from_input(layers[0]->weight), bias};
-    at::Tensor const weight = joined(weights, 0);
-    return {weight.defined() ? weight.t() : weight, bias};
+    if (biases.empty()) return {};
+    at::Tensor const all = joined(biases, 0);
+    return all.defined() ? all : at::cat(biases);
 }
 
 /// Groups layers that read one x by the products that make their outputs: each has its own, unless
@@ -65,9 +66,7 @@ std::vector<Layers> products_of(Layers const& layers, bool at_once) {
     auto const like_the_first = [&](LinearUse const* layer) {
         return !layer->weight.input_major() && bool(layer->bias) == bool(layers[0]->bias);
     };
-    std::vector<at::Tensor> weights;
-    for (auto const* layer : layers) weights.push_back(layer->weight.value());
-    if (at_once && std::ranges::all_of(layers, like_the_first) && joined(weights, 0).defined())
+    if (at_once && std::ranges::all_of(layers, like_the_first) && weight_of(layers).defined())
         return {layers};
     std::vector<Layers> each;
     for (auto const* layer : layers) each.push_back({layer});
@@ -115,9 +114,8 @@ void deliver_all(std::vector<Layers> const& products, variable_list const& dy,
 
 /// Computes the gradient of the x that all layers read, added by the products to spare additions.
 at::Tensor input_gradient(std::vector<Layers> const& products, variable_list const& dy) {
-    at::Tensor dx = at::mm(dy[0], operands_of(products[0]).weight.t());
-    for (std::size_t i = 1; i < products.size(); ++i)
-        dx.addmm_(dy[i], operands_of(products[i]).weight.t());
+    at::Tensor dx = at::mm(dy[0], weight_of(products[0]).t());
+    for (std::size_t i = 1; i < products.size(); ++i) dx.addmm_(dy[i], weight_of(products[i]).t());
     return dx;
 }
 
@@ -153,10 +151,8 @@ struct ColumnLinears : torch::autograd::Function<ColumnLinears> {
         at::Tensor const whole = group ? gather_all(x, *group).land() : x;
         context->save_for_backward({group && composed(x) ? x : whole});
         variable_list y;
-        for (auto const& layers_of : products) {
-            auto const [weight, bias] = operands_of(layers_of);
-            y.push_back(product(whole, weight, bias));
-        }
+        for (auto const& each : products)
+            y.push_back(product(whole, weight_of(each), bias_of(each)));
         return of_layers(products, y);
     }
 
@@ -165,18 +161,17 @@ struct ColumnLinears : torch::autograd::Function<ColumnLinears> {
         std::vector<Flight> flights;
         for (auto const& chunk : chunks)
             flights.push_back(gather_all(x.narrow(0, chunk.first, chunk.count), group));
-        variable_list y;
-        std::vector<Operands> w;
+        variable_list y, weights, biases;
         for (auto const& layers : products) {
-            w.push_back(operands_of(layers));
-            y.push_back(x.new_empty({x.size(0) * group.size(), w.back().weight.size(1)}));
+            weights.push_back(weight_of(layers)), biases.push_back(bias_of(layers));
+            y.push_back(x.new_empty({x.size(0) * group.size(), weights.back().size(1)}));
         }
         for (std::size_t c = 0; c < chunks.size(); ++c) {
             at::Tensor const rows =
                 flights[c].land().view({group.size(), chunks[c].count, x.size(1)});
             for (std::size_t i = 0; i < products.size(); ++i)
-                product_of_rows(rows_of(y[i], chunks[c], group.size()), rows, w[i].weight,
-                                w[i].bias);
+                product_of_rows(rows_of(y[i], chunks[c], group.size()), rows, weights[i],
+                                biases[i]);
         }
         return y;
     }

@@ -29,7 +29,7 @@ char const* place_of(Action::Kind kind) {
 
 /// Returns the kind of the action after i if i goes forward and the next one takes the same
 /// micro-step back: then weights and gradients need not make way for others in between.
-std::optional<Action::Kind> turn_after(StageActions const& actions, std::size_t i) {
+std::optional<Action::Kind> way_back_after(StageActions const& actions, std::size_t i) {
     Action const& here = actions[i];
     if (here.kind != Action::Kind::forward || i + 1 == actions.size()) return std::nullopt;
     Action const& next = actions[i + 1];
@@ -48,8 +48,7 @@ Engine::Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGather
                Mesh const& mesh, EngineOptions const& options)
     : parts_(std::move(parts)), reducer_(reducer), gatherer_(gatherer),
       pipeline_(mesh.along(Axis::pipeline)), options_(options), stages_(pipeline_.size()),
-      stage_(pipeline_.rank()),
-      link_(pipeline_, static_cast<int>(parts_.size()), parts_.front()->boundary_options()),
+      stage_(pipeline_.rank()), link_(pipeline_, static_cast<int>(parts_.size())),
       losses_device_(device_of_losses(parts_.front()->boundary_options().device())) {}
 
 std::vector<double> Engine::forward_backward(std::int64_t micro_batches) {
@@ -63,12 +62,12 @@ void Engine::queue(std::int64_t micro_batches) {
     auto const lists = make_schedule(options_.schedule, stages_, chunks, reducer_.micro_steps());
     auto const& actions = lists[static_cast<std::size_t>(stage_)];
     for_each_in(lists, [&](std::size_t i) {
-        auto const turn = turn_after(actions, i);
-        backward_is_next = turn == Action::Kind::backward;
-        turns_ = turn.has_value();
+        auto const way_back = way_back_after(actions, i);
+        backward_is_next = way_back == Action::Kind::backward;
+        goes_back_ = way_back.has_value();
         run(actions[i]);
     });
-    backward_is_next = turns_ = false;
+    backward_is_next = goes_back_ = false;
     enter_place({"reduction"});
     link_.flush();
     reducer_.finish();
@@ -124,9 +123,9 @@ void Engine::for_each_in(std::vector<StageActions> const& lists,
     auto const& own = lists[static_cast<std::size_t>(stage_)];
     for (Turn const& turn : turns_of(lists, static_cast<int>(parts_.size()), stage_))
         if (turn.starts_receive)
-            expect(own[turn.action]);
+            expect(own[turn.index]);
         else
-            f(turn.action);
+            f(turn.index);
 }
 
 void Engine::run(Action const& action) {
@@ -202,7 +201,7 @@ void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
             if (!x.requires_grad()) passes.back().output = at::Tensor();
         }
         // The last block's weights would only be gathered again if its backward pass comes next.
-        if (!turns_ || b + 1 < stage.block_count()) release(stage, b);
+        if (!goes_back_ || b + 1 < stage.block_count()) release(stage, b);
     }
     if (!micro_batch) return;
     leave(chunk, micro_step, x);

@@ -97,7 +97,7 @@ class Engine {
     /// losses by micro-step, on the last stage: float64 scalars
     std::map<std::int64_t, at::Tensor> losses_;
     /// the forward pass that runs has its backward pass, or the first half of it, next
-    bool turns_ = false;
+    bool goes_back_ = false;
     at::Device losses_device_;
 };
 

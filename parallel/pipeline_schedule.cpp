@@ -106,7 +106,7 @@ StageActions forward_actions(int chunks, std::int64_t micro_steps) {
 
 namespace {
 
-/// How far each stage comes, by what their actions need of each other.
+/// Runs the lists of all stages as far as what their actions need of each other allows.
 class Progress {
   public:
     Progress(std::vector<StageActions> const& lists, int chunks)

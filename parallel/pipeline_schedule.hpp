@@ -69,16 +69,18 @@ StageActions forward_actions(int chunks, std::int64_t micro_steps);
 /// What a stage does next: starts to receive what an action begins with, or runs the action.
 struct Turn {
     bool starts_receive;
-    std::size_t action; ///< number in the stage's list
+    std::size_t index; ///< of the action in the stage's list
 
     bool operator==(Turn const&) const = default;
 };
-/// A stage's turns: each action, and before it the start of its receive, if it has one: one action
-/// earlier, so that the message travels while that one computes, unless the sender needs something
-/// of that one first, by its list or by others'. Nothing could travel then; and on a GPU, where
-/// CUDA may wait for what runs before it loads a kernel that has not run yet (lazy loading), it
-/// would wait for the receive, for ever. `lists`: of all stages. Local, takes O(actions of all
-/// stages).
+/// Each action of a stage's list, and before it the start of its receive, if it has one. A receive
+/// starts one action earlier, so that the message travels while that one computes, if the message
+/// can be made without that action; otherwise just before its own. Started too early, a receive
+/// would wait for what it holds up in two cases on a GPU: at the first message of two ranks, where
+/// NCCL has their hosts wait for each other, and where CUDA waits for what runs before it loads a
+/// kernel (lazy loading). The second is excluded for one stage that loads; for several at a time,
+/// ComputeDevice has CUDA load all kernels at its start. `lists`: of all stages, each part's
+/// micro-steps in order. Local, takes O(actions of all stages).
 std::vector<Turn> turns_of(std::vector<StageActions> const& lists, int chunks, int stage);
 
 /// The lists of all stages.

@@ -7,32 +7,11 @@
 
 namespace trireme::parallel {
 
-StageLink::StageLink(cluster::Communicator& stages, int chunks, at::TensorOptions const& boundary)
+StageLink::StageLink(cluster::Communicator& stages, int chunks)
     : stage_(stages.rank()), next_((stages.rank() + 1) % stages.size()),
-      previous_((stages.rank() + stages.size() - 1) % stages.size()), ring_(chunks > 1),
+      previous_((stages.rank() + stages.size() - 1) % stages.size()),
       activations_(groups_of(stages, chunks, kActivations)),
-      gradients_(groups_of(stages, chunks, kActivationGradients)) {
-    if (stages.size() == 1) return;
-    connect(activations_, false, boundary);
-    connect(gradients_, true, boundary);
-}
-
-void StageLink::connect(Groups const& groups, bool gradients,
-                        at::TensorOptions const& boundary) const {
-    at::Tensor const number = at::zeros({1}, boundary), place = at::empty_like(number);
-    if (buffer_of(number).device != cluster::Device::cuda) return;
-    using Kind = cluster::Message::Kind;
-    for (auto const& group : groups) {
-        std::vector<cluster::Message> messages;
-        if (has_after() && group.get() == &after(groups, stage_))
-            messages.push_back({gradients ? Kind::receive : Kind::send, next_,
-                                buffer_of(gradients ? place : number)});
-        if (has_before() && group.get() == &after(groups, previous_))
-            messages.push_back({gradients ? Kind::send : Kind::receive, previous_,
-                                buffer_of(gradients ? number : place)});
-        if (!messages.empty()) finish(group->exchange(messages, "connection"), place);
-    }
-}
+      gradients_(groups_of(stages, chunks, kActivationGradients)) {}
 
 StageLink::Groups StageLink::groups_of(cluster::Communicator& stages, int chunks,
                                        std::string_view direction) const {

@@ -15,7 +15,7 @@ namespace trireme::parallel {
 /// Parts are numbered over the ring of stages: part p is on stage p mod stages. Activations and
 /// gradients travel in groups of their own, because on two stages with several parts each both can
 /// go the same way at the same time. A receive is started before what comes before it is computed,
-/// so that the message travels meanwhile.
+/// so that the message travels meanwhile, unless its sender needs that first (turns_of).
 ///
 /// [Note: groups of a direction]
 /// NCCL runs the calls of a group in order, and its send ends when it is received. A receive that
@@ -24,17 +24,10 @@ namespace trireme::parallel {
 /// stage sends and receives in one group of a direction: boundaries take turns between two groups,
 /// and the last boundary of an odd ring has a third. Two stages with one part each have one
 /// boundary.
-///
-/// [Note: connections]
-/// NCCL connects two ranks at their first message in a group, and the host of each waits for the
-/// other there. A receive that is started early would be waited for before what it depends on is
-/// sent. So on a GPU the link connects all that will talk, when it is made, by messages of one
-/// number.
 class StageLink {
   public:
-    /// `chunks`: parts of each stage. `boundary`: what travels. Collective over `stages`, which
-    /// must outlive the link.
-    StageLink(cluster::Communicator& stages, int chunks, at::TensorOptions const& boundary);
+    /// `chunks`: parts of each stage. Collective over `stages`, which must outlive the link.
+    StageLink(cluster::Communicator& stages, int chunks);
 
     /// Sends to the part after this one. Returns at once; the tensor is kept until it has left.
     void send_activation(at::Tensor const& x);
@@ -65,13 +58,8 @@ class StageLink {
     Groups groups_of(cluster::Communicator& stages, int chunks, std::string_view direction) const;
     /// The group of the boundary after a stage.
     cluster::Communicator& after(Groups const& groups, int stage) const;
-    /// Tells whether a part of this stage has another before it, or after it.
-    bool has_before() const { return ring_ || stage_ > 0; }
-    bool has_after() const { return ring_ || next_ > 0; }
-    void connect(Groups const& groups, bool gradients, at::TensorOptions const& boundary) const;
 
     int stage_, next_, previous_;
-    bool ring_; ///< the last stage has parts before some of the first's
     Groups activations_, gradients_;
     Messages outgoing_, expected_activations_, expected_gradients_;
 };

@@ -67,6 +67,8 @@ ComputeDevice::ComputeDevice(ParallelSection const& section, NumericsSection con
     : control_(control) {
     if (section.device != Device::cuda) return;
     configure_gpu_numerics(numerics);
+    // Stages that load kernels while they receive could wait for each other (parallel::turns_of).
+    if (section.pipeline > 1) setenv("CUDA_MODULE_LOADING", "EAGER", 0);
     int const index = parallel::use_gpu(cluster::topology(control).local_rank);
     device_ = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
     gpus_ = cluster::with_faults(cluster::make_nccl_world(

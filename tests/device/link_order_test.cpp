@@ -32,13 +32,13 @@ using Kind = parallel::Action::Kind;
 class Doubler {
   public:
     Doubler(cluster::Communicator& stages, int chunks)
-        : link_(stages, chunks, at::kDouble), stages_(stages.size()), stage_(stages.rank()),
+        : link_(stages, chunks), stages_(stages.size()), stage_(stages.rank()),
           parts_(stages_ * chunks) {}
 
     void run(Lists const& lists, int chunks) {
         auto const& own = lists[static_cast<std::size_t>(stage_)];
         for (auto const& turn : parallel::turns_of(lists, chunks, stage_))
-            turn.starts_receive ? expect(own[turn.action]) : run(own[turn.action]);
+            turn.starts_receive ? expect(own[turn.index]) : run(own[turn.index]);
         link_.flush();
     }
     bool right() const { return right_; } ///< so far
@@ -156,8 +156,8 @@ TEST(LinkOrder, EachExchangeOfNeighboursIsSeenOrHarmlessByTheRules) {
         EXPECT_GT(all[fate], 0) << name_of(fate);
 }
 
-/// A pair of ranks is connected at its first message, for which their hosts wait for each other: in
-/// no list may that be before what it depends on is sent.
+/// NCCL connects two ranks at their first message, for which their hosts wait for each other: no
+/// receive that is started ahead may be the first of its pair before what its sender needs is sent.
 TEST(LinkOrder, NoStageWaitsForAConnection) {
     using enum parallel::ScheduleKind;
     ComposedPath const path;

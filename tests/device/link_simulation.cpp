@@ -83,7 +83,7 @@ class Simulation {
         auto const& list = lists_[index(s)];
         auto& turns = turns_[index(s)];
         for (auto const& turn : parallel::turns_of(lists_, chunks_, s)) {
-            auto const& action = list[turn.action];
+            auto const& action = list[turn.index];
             bool const back = is_back(action);
             if (turn.starts_receive) {
                 turns.push_back({End{false, back, back ? after(s) : before(s), action.micro_step,

@@ -4,11 +4,16 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "cluster/file.hpp"
+#include "cluster/for_now.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
+#include "parallel/budgets.hpp"
+#include "tests/support/composed_path.hpp"
 
 namespace trireme::test {
 namespace {
@@ -87,6 +92,29 @@ TEST(AgainstTorch, TheMovingAverageOfTheWeights) {
                     << "step " << step;
             }
         }
+}
+
+/// More gradients than one launch squares, of 1 to 90 numbers in blocks of 64, on either path: the
+/// norm of all of them together.
+TEST(GradientNorm, OfManyGradientsIsThatOfAllTheirNumbers) {
+    cluster::ForNow<std::int64_t> const blocks(parallel::budgets.block, 64);
+    std::vector<parallel::ParameterSpec> specs;
+    for (int i = 0; i < 300; ++i)
+        specs.push_back({.name = "p" + std::to_string(i), .shape = {1 + i * 7 % 90}, .unit = "u"});
+    auto const world = cluster::make_thread_world(1, {});
+    parallel::Mesh const mesh(*world[0], {});
+    for (auto const dtype : {at::kFloat, at::kDouble}) {
+        parallel::ParameterStore const store(specs, {.compute = dtype});
+        double squares = 0;
+        for (auto const& spec : specs) {
+            at::Tensor const gradient = at::randn(spec.shape, dtype);
+            store.at(spec.name).gradient().copy_(gradient);
+            squares += gradient.to(at::kDouble).square().sum().item<double>();
+        }
+        EXPECT_NEAR(optimizer::gradient_norm(store, mesh), std::sqrt(squares), 1e-9);
+        ComposedPath const path;
+        EXPECT_NEAR(optimizer::gradient_norm(store, mesh), std::sqrt(squares), 1e-9);
+    }
 }
 
 } // namespace
