@@ -66,7 +66,8 @@ StageActions stage_actions(ScheduleKind kind, int stages, int chunks, std::int64
 /// The list of every stage in a forward pass alone.
 StageActions forward_actions(int chunks, std::int64_t micro_steps);
 
-/// What a stage does next: starts to receive what an action begins with, or runs the action.
+/// One thing that a stage does: it starts to receive what an action begins with, or runs the
+/// action.
 struct Turn {
     bool starts_receive;
     std::size_t index; ///< of the action in the stage's list

@@ -107,7 +107,7 @@ struct RotaryTable {
 };
 RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device = at::kCPU,
                          LayerRotary which = LayerRotary::main);
-/// What a layer's attention reads: [T, H S], [T, K S], [T, K S].
+/// Inputs of a layer's attention: [T, H S], [T, K S], [T, K S].
 struct AttentionInputs {
     at::Tensor queries, keys, values;
 };

@@ -160,8 +160,8 @@ class LaunchTensors {
         if (x.dim() == 2) matrices_.push_back(matrix_of(x));
         if (x.dim() == 3) batches_.push_back(matrix_of(x));
     }
-    /// Of two matrices, or of as many pairs as a batch has, perhaps added to something of that size
-    /// or to a row.
+    /// Finds the operands, two matrices or two batches of them: the tensor that addmm and baddbmm
+    /// add comes before these, and may have as many dimensions.
     void describe_product(Launch& launch, std::string_view name) {
         bool const batched = name == "aten::bmm" || name == "aten::baddbmm",
                    added = name.starts_with("aten::addmm") || name == "aten::baddbmm";

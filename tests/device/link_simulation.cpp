@@ -22,7 +22,7 @@ struct End {
     int from;
 };
 
-/// What the host of a stage does next: posts a message, or takes one that was posted and computes.
+/// One thing that the host of a stage does: it posts a message, or takes one and computes.
 struct Doing {
     std::optional<End> posts;
     parallel::Action action{};

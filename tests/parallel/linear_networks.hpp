@@ -96,7 +96,7 @@ class Network {
     static std::vector<std::string> names() {
         return {"gate.w", "gate.b", "up.w", "up.b", "down.w", "down.b"};
     }
-    /// What `rank` of `ranks` has of a whole tensor of that parameter.
+    /// Returns the slice that `rank` of `ranks` has of a whole tensor of that parameter.
     at::Tensor slice(at::Tensor const& whole, std::string const& name, int ranks, int rank) const {
         for (auto const& spec : specs(beside_))
             if (spec.name == name && spec.cut.dim >= 0)

@@ -109,7 +109,7 @@ TEST(Fused, ALogitThatIsNoNumberShows) {
                   });
 }
 
-/// As many stretches as a launch takes, of 1 to 3 blocks, one of no element among them.
+/// Fills a launch with stretches of 1 to 3 blocks, one without an element among them.
 TEST(Fused, SquaresOfBlocksAreTheCpus) {
     constexpr int kMost = BlockSquares<float>::kMost;
     auto const x = numbers<float>(1000, 1);

@@ -129,44 +129,33 @@ TEST(Fused, GatesAndTheirSlopes) {
     for (Curve const curve :
          {Curve::silu, Curve::gelu, Curve::gelu_tanh, Curve::relu, Curve::tanh}) {
         Doubles y(60), found(both.size(), 7);
-        by_every_team(
-            Gate<double>{.count = rows,
-                         .width = width,
-                         .stride = stride,
-                         .curve = curve,
-                         .gate = gate,
-                         .up = up,
-                         .out = y.data()},
-            [&](char const* team) {
-                for (std::size_t i = 0; i < 60; ++i)
-                    ASSERT_NEAR(y[i], by_the_book(curve, gate[in_both(i)]) * up[in_both(i)], 1e-14)
-                        << team;
-                std::ranges::fill(y, 0);
-            });
-        by_every_team(
-            Gate<double>{.count = rows,
-                         .width = width,
-                         .stride = stride,
-                         .curve = curve,
-                         .gate = gate,
-                         .up = up,
-                         .dy = dy.data(),
-                         .dgate = found.data(),
-                         .dup = found.data() + width},
-            [&](char const* team) {
-                double const h = 1e-6;
-                for (std::size_t i = 0; i < 60; ++i) {
-                    double const x = gate[in_both(i)];
-                    double const slope =
-                        (by_the_book(curve, x + h) - by_the_book(curve, x - h)) / (2 * h);
-                    ASSERT_NEAR(found[in_both(i)], dy[i] * up[in_both(i)] * slope, 1e-8) << team;
-                    ASSERT_NEAR(found[in_both(i) + 12], dy[i] * by_the_book(curve, x), 1e-14)
-                        << team;
-                }
-                for (std::size_t r = 0; r < 5; ++r)
-                    for (std::size_t d = 24; d < 28; ++d) ASSERT_EQ(found[28 * r + d], 7) << team;
-                std::ranges::fill(found, 7);
-            });
+        Gate<double> program{.count = rows,
+                             .width = width,
+                             .stride = stride,
+                             .curve = curve,
+                             .gate = gate,
+                             .up = up,
+                             .out = y.data()};
+        by_every_team(program, [&](char const* team) {
+            for (std::size_t i = 0; i < 60; ++i)
+                ASSERT_NEAR(y[i], by_the_book(curve, gate[in_both(i)]) * up[in_both(i)], 1e-14)
+                    << team;
+            std::ranges::fill(y, 0);
+        });
+        program.dy = dy.data(), program.dgate = found.data(), program.dup = found.data() + width;
+        by_every_team(program, [&](char const* team) {
+            double const h = 1e-6;
+            for (std::size_t i = 0; i < 60; ++i) {
+                double const x = gate[in_both(i)];
+                double const slope =
+                    (by_the_book(curve, x + h) - by_the_book(curve, x - h)) / (2 * h);
+                ASSERT_NEAR(found[in_both(i)], dy[i] * up[in_both(i)] * slope, 1e-8) << team;
+                ASSERT_NEAR(found[in_both(i) + 12], dy[i] * by_the_book(curve, x), 1e-14) << team;
+            }
+            for (std::size_t r = 0; r < 5; ++r)
+                for (std::size_t d = 24; d < 28; ++d) ASSERT_EQ(found[28 * r + d], 7) << team;
+            std::ranges::fill(found, 7);
+        });
     }
 }
 
