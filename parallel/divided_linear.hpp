@@ -12,13 +12,14 @@
 // gather for themselves, and wait for it, so that only own rows are kept for them. On the CPU
 // copies take the cores that products need: there rows come whole, and stay.
 //
-// Layers and groups are kept by address: they must outlive the graph. Each function is collective
+// Layers and axes are kept by address: they must outlive the graph. Each function is collective
 // over the axis, forward and backward, and local on one rank. With ranks to talk to, x has a dtype
 // that buffer_of takes.
 #pragma once
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "parallel/linear.hpp"
@@ -45,5 +46,32 @@ std::vector<at::Tensor> column_linears(at::Tensor const& x,
 /// y[T / t, O] = sum over ranks of x[T, I / t] w[O, I / t]^T, plus b[O], which each rank adds to
 /// its own rows.
 at::Tensor row_linear(at::Tensor const& x, LinearUse const& layer, TensorAxis const& axis);
+
+// The two passes of these layers, for nodes of the graph that make again in the backward pass what
+// the layers read, and do not keep it.
+
+struct LinearBack {
+    at::Tensor dx; ///< the caller's; undefined if not asked for
+    /// Delivers the layers' gradients, given what they read. To be called once; collective.
+    std::function<void(at::Tensor const& x)> deliver;
+};
+
+/// column_linears on one rank.
+struct ColumnProducts {
+    std::vector<LinearUse const*> const& layers;
+
+    /// Returns the outputs without a graph.
+    std::vector<at::Tensor> forward(at::Tensor const& x, Outputs outputs) const;
+    LinearBack backward(std::vector<at::Tensor> const& dy, bool of_input) const;
+};
+
+/// row_linear, on any number of ranks.
+struct RowProduct {
+    LinearUse const& layer;
+    TensorAxis const& axis;
+
+    at::Tensor forward(at::Tensor const& x) const;
+    LinearBack backward(at::Tensor const& dy, bool of_input) const;
+};
 
 } // namespace trireme::parallel

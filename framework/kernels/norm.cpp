@@ -32,15 +32,23 @@ TRIREME_INLINE void forward_row(std::int64_t width, T const* x, T const* weight,
     for (std::int64_t d = 0; d < width; ++d) y[d] = x[d] * *inverse * weight[d];
 }
 
-template <typename T>
+template <bool kBeside, typename T>
 TRIREME_INLINE void backward_row(std::int64_t width, T const* dy, T const* x, T const* weight,
-                                 T inverse, T* dx, T* dweight, T* scratch) {
+                                 T inverse, RmsNormGradients<T> const& to, T* scratch) {
     for (std::int64_t d = 0; d < width; ++d) scratch[d] = dy[d] * weight[d];
     T const along = dot_in_lanes(scratch, x, width) * inverse * inverse / static_cast<T>(width);
     for (std::int64_t d = 0; d < width; ++d) {
-        dx[d] = inverse * (scratch[d] - x[d] * along);
-        dweight[d] += dy[d] * x[d] * inverse;
+        T const own = inverse * (scratch[d] - x[d] * along);
+        to.dx[d] = kBeside ? to.beside[d] + own : own;
+        to.dweight[d] += dy[d] * x[d] * inverse;
     }
+}
+
+template <typename T>
+TRIREME_INLINE void backward_row(std::int64_t width, T const* dy, T const* x, T const* weight,
+                                 T inverse, RmsNormGradients<T> const& to, T* scratch) {
+    to.beside ? backward_row<true>(width, dy, x, weight, inverse, to, scratch)
+              : backward_row<false>(width, dy, x, weight, inverse, to, scratch);
 }
 
 TRIREME_CLONES void row_forward(std::int64_t w, float const* x, float const* g, double e, float* y,
@@ -52,12 +60,12 @@ TRIREME_CLONES void row_forward(std::int64_t w, double const* x, double const* g
     forward_row(w, x, g, e, y, i);
 }
 TRIREME_CLONES void row_backward(std::int64_t w, float const* dy, float const* x, float const* g,
-                                 float i, float* dx, float* dg, float* s) {
-    backward_row(w, dy, x, g, i, dx, dg, s);
+                                 float i, RmsNormGradients<float> const& to, float* s) {
+    backward_row(w, dy, x, g, i, to, s);
 }
 TRIREME_CLONES void row_backward(std::int64_t w, double const* dy, double const* x, double const* g,
-                                 double i, double* dx, double* dg, double* s) {
-    backward_row(w, dy, x, g, i, dx, dg, s);
+                                 double i, RmsNormGradients<double> const& to, double* s) {
+    backward_row(w, dy, x, g, i, to, s);
 }
 
 } // namespace
@@ -72,16 +80,19 @@ void rms_norm_forward(std::int64_t rows, std::int64_t width, T const* x, T const
 
 template <typename T>
 void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T const* x,
-                       T const* weight, T const* inverse, T* dx, T* dweight) {
+                       T const* weight, T const* inverse, RmsNormGradients<T> const& gradients) {
     std::int64_t const each = tiles.rows, parts = (rows + each - 1) / each;
     std::vector<T> partial(static_cast<std::size_t>(parts * width), T(0));
 #pragma omp parallel for schedule(static)
     for (std::int64_t p = 0; p < parts; ++p) {
         std::vector<T> scratch(static_cast<std::size_t>(width));
         for (std::int64_t r = p * each; r < std::min(rows, (p + 1) * each); ++r)
-            row_backward(width, dy + r * width, x + r * width, weight, inverse[r], dx + r * width,
-                         partial.data() + p * width, scratch.data());
+            row_backward(width, dy + r * width, x + r * width, weight, inverse[r],
+                         {gradients.beside ? gradients.beside + r * width : nullptr,
+                          gradients.dx + r * width, partial.data() + p * width},
+                         scratch.data());
     }
+    T* const dweight = gradients.dweight;
     std::fill(dweight, dweight + width, T(0));
     for (std::int64_t p = 0; p < parts; ++p)
         for (std::int64_t d = 0; d < width; ++d)
@@ -93,8 +104,8 @@ template void rms_norm_forward(std::int64_t, std::int64_t, float const*, float c
 template void rms_norm_forward(std::int64_t, std::int64_t, double const*, double const*, double,
                                double*, double*);
 template void rms_norm_backward(std::int64_t, std::int64_t, float const*, float const*,
-                                float const*, float const*, float*, float*);
+                                float const*, float const*, RmsNormGradients<float> const&);
 template void rms_norm_backward(std::int64_t, std::int64_t, double const*, double const*,
-                                double const*, double const*, double*, double*);
+                                double const*, double const*, RmsNormGradients<double> const&);
 
 } // namespace trireme::framework::kernels

@@ -9,10 +9,15 @@ template <typename T>
 void rms_norm_forward(std::int64_t rows, std::int64_t width, T const* x, T const* weight,
                       double epsilon, T* y, T* inverse);
 
-/// dx[rows, width] and dweight[width]; the sum over rows is in an order fixed by `rows` alone,
-/// whatever the threads.
+template <typename T>
+struct RmsNormGradients {
+    T const* beside = nullptr; ///< of x by other ways [rows, width], added to dx; null: none
+    T* dx;                     ///< [rows, width]
+    T* dweight;                ///< [width]
+};
+/// The sum over rows is in an order fixed by `rows` alone, whatever the threads.
 template <typename T>
 void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T const* x,
-                       T const* weight, T const* inverse, T* dx, T* dweight);
+                       T const* weight, T const* inverse, RmsNormGradients<T> const& gradients);
 
 } // namespace trireme::framework::kernels

@@ -9,8 +9,10 @@
 #include "framework/model/fused_norm.hpp"
 #include "framework/model/ops.hpp"
 #include "parallel/compute_path.hpp"
+#include "parallel/divided_linear.hpp"
 #include "parallel/graph_address.hpp"
 #include "parallel/launches.hpp"
+#include "parallel/products_of_layers.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework::model {
@@ -29,40 +31,6 @@ at::Tensor factors_of(ParameterUse const& weight, bool plus_one) {
     at::Tensor const w = for_kernel(weight.value());
     return plus_one ? w + 1 : w;
 }
-
-struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
-    static Variable forward(AutogradContext* context, Variable const& input,
-                            ParameterUse const* weight, RmsOptions const& options) {
-        at::Tensor const x = for_kernel(input), w = factors_of(*weight, options.plus_one);
-        double const epsilon = options.epsilon;
-        remember(context, "weight", *weight);
-        context->saved_data["plus_one"] = options.plus_one;
-        at::Tensor const y = at::empty_like(x), inverse = at::empty({x.size(0)}, x.options());
-        parallel::note_kernel("trireme::rms_norm", {x, w}, {y, inverse});
-        by_dtype(x, [&](auto* data) {
-            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-            kernels::rms_norm_forward(x.size(0), x.size(1), data, read<T>(w), epsilon, write<T>(y),
-                                      write<T>(inverse));
-        });
-        context->save_for_backward({x, inverse});
-        return y.to(input.scalar_type());
-    }
-    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& weight = recall<ParameterUse const>(context, "weight");
-        auto const saved = context->get_saved_variables();
-        at::Tensor const x = saved[0], dy = for_kernel(gradients[0]),
-                         w = factors_of(weight, context->saved_data["plus_one"].toBool());
-        at::Tensor const dx = at::empty_like(x), dweight = at::empty_like(w);
-        parallel::note_kernel("trireme::rms_norm_backward", {dy, x, w, saved[1]}, {dx, dweight});
-        by_dtype(x, [&](auto* data) {
-            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-            kernels::rms_norm_backward(x.size(0), x.size(1), read<T>(dy), data, read<T>(w),
-                                       read<T>(saved[1]), write<T>(dx), write<T>(dweight));
-        });
-        if (weight.trainable()) weight.deliver(dweight);
-        return {dx.to(gradients[0].scalar_type()), {}, {}};
-    }
-};
 
 /// A norm of whole rows of which each rank of an axis has some elements. Sums of a row travel as
 /// float64, so that they are the sums of one rank but for their last digits.
@@ -150,25 +118,118 @@ ThreeTensors normalize_rows_backward(at::Tensor const& dy, variable_list const& 
     return {made[0], made[1], made[2]};
 }
 
-struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
-    static Variable forward(AutogradContext* context, Variable const& input,
-                            ParameterUse const* weight, ParameterUse const* bias, double epsilon) {
+/// The two passes of a norm on the CPU. Parameters outlive the graph.
+class RowNorm {
+  public:
+    explicit RowNorm(NormUse const& use) : use_(use) {}
+    explicit RowNorm(AutogradContext* context)
+        : use_{static_cast<Norm>(context->saved_data["kind"].toInt()),
+               recall<ParameterUse const>(context, "weight"),
+               recall<ParameterUse const>(context, "bias"),
+               {context->saved_data["epsilon"].toDouble(),
+                context->saved_data["plus_one"].toBool()}} {}
+    void remember_in(AutogradContext* context) const {
+        context->saved_data["kind"] = static_cast<std::int64_t>(use_.kind);
+        remember(context, "weight", use_.weight);
+        remember(context, "bias", use_.bias);
+        context->saved_data["epsilon"] = use_.options.epsilon;
+        context->saved_data["plus_one"] = use_.options.plus_one;
+    }
+
+    struct Made {
+        at::Tensor y;
+        variable_list kept; ///< input, and numbers of its rows, for backward()
+    };
+    Made forward(at::Tensor const& input) const {
+        if (use_.kind == Norm::rms) return rms_forward(input);
         auto const [y, mean, inverse] =
-            normalize_rows(input, weight->value(), value_of(*bias), epsilon);
-        remember(context, "weight", *weight);
-        remember(context, "bias", *bias);
-        context->save_for_backward({input, mean, inverse});
-        return y;
+            normalize_rows(input, use_.weight.value(), value_of(use_.bias), use_.options.epsilon);
+        return {y, {input, mean, inverse}};
+    }
+    /// Delivers the parameters' gradients and returns the input's. `beside`: its gradient by other
+    /// ways, which is added; undefined for none. Others may read that tensor still: a residual
+    /// addition hands one gradient to both of its parts, and weight gradients may wait with theirs.
+    at::Tensor backward(at::Tensor const& dy, variable_list const& kept,
+                        at::Tensor const& beside = {}) const {
+        if (use_.kind == Norm::rms) return rms_backward(dy, kept, beside);
+        auto const [dx, dweight, dbias] =
+            normalize_rows_backward(dy.contiguous(), kept, use_.weight, use_.bias);
+        if (use_.weight.trainable()) use_.weight.deliver(dweight);
+        if (learns(use_.bias)) use_.bias.deliver(dbias);
+        return beside.defined() ? dx.add_(beside) : dx;
+    }
+
+  private:
+    Made rms_forward(at::Tensor const& input) const {
+        at::Tensor const x = for_kernel(input), w = factors_of(use_.weight, use_.options.plus_one);
+        at::Tensor const y = at::empty_like(x), inverse = at::empty({x.size(0)}, x.options());
+        parallel::note_kernel("trireme::rms_norm", {x, w}, {y, inverse});
+        by_dtype(x, [&](auto* data) {
+            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+            kernels::rms_norm_forward(x.size(0), x.size(1), data, read<T>(w), use_.options.epsilon,
+                                      write<T>(y), write<T>(inverse));
+        });
+        return {y.to(input.scalar_type()), {x, inverse}};
+    }
+    at::Tensor rms_backward(at::Tensor const& gradient, variable_list const& kept,
+                            at::Tensor const& beside) const {
+        at::Tensor const &x = kept[0], &inverse = kept[1], dy = for_kernel(gradient),
+                         w = factors_of(use_.weight, use_.options.plus_one);
+        at::Tensor const more = beside.defined() ? for_kernel(beside) : beside,
+                         dx = at::empty_like(x), dweight = at::empty_like(w);
+        parallel::note_kernel("trireme::rms_norm_backward",
+                              more.defined() ? variable_list{dy, x, w, inverse, more}
+                                             : variable_list{dy, x, w, inverse},
+                              {dx, dweight});
+        by_dtype(x, [&](auto* data) {
+            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+            kernels::rms_norm_backward<T>(
+                x.size(0), x.size(1), read<T>(dy), data, read<T>(w), read<T>(inverse),
+                {more.defined() ? read<T>(more) : nullptr, write<T>(dx), write<T>(dweight)});
+        });
+        if (use_.weight.trainable()) use_.weight.deliver(dweight);
+        return dx.to(gradient.scalar_type());
+    }
+
+    NormUse use_;
+};
+
+struct RowNormFunction : torch::autograd::Function<RowNormFunction> {
+    static Variable forward(AutogradContext* context, Variable const& x, NormUse const* use) {
+        RowNorm const norm(*use);
+        norm.remember_in(context);
+        auto const made = norm.forward(x);
+        context->save_for_backward(made.kept);
+        return made.y;
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& weight = recall<ParameterUse const>(context, "weight");
-        auto const& bias = recall<ParameterUse const>(context, "bias");
-        auto const saved = context->get_saved_variables();
-        auto const [dx, dweight, dbias] =
-            normalize_rows_backward(gradients[0].contiguous(), saved, weight, bias);
-        if (weight.trainable()) weight.deliver(dweight);
-        if (learns(bias)) bias.deliver(dbias);
-        return {dx, {}, {}, {}};
+        return {RowNorm(context).backward(gradients[0], context->get_saved_variables()), {}};
+    }
+};
+
+/// A norm on the CPU and the layers that read it on one rank, as one node, which keeps the norm's
+/// input alone and makes the norm again in the backward pass. Results: the input, which goes on
+/// beside, and the layers' outputs.
+struct NormalizedLinears : torch::autograd::Function<NormalizedLinears> {
+    static variable_list forward(AutogradContext* context, Variable const& x, NormUse const* use,
+                                 parallel::Layers const& layers) {
+        RowNorm const norm(*use);
+        norm.remember_in(context);
+        parallel::remember_layers(context, layers);
+        context->save_for_backward({x});
+        variable_list made =
+            parallel::ColumnProducts{layers}.forward(norm.forward(x).y, parallel::Outputs::apart);
+        made.insert(made.begin(), x);
+        return made;
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        RowNorm const norm(context);
+        auto const layers = parallel::layers_in(context);
+        auto const back = parallel::ColumnProducts{layers}.backward(
+            {gradients.begin() + 1, gradients.end()}, true);
+        auto const again = norm.forward(context->get_saved_variables()[0]);
+        back.deliver(again.y);
+        return {norm.backward(back.dx, again.kept, gradients[0]), {}, {}};
     }
 };
 
@@ -177,26 +238,32 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
 at::Tensor normalize(at::Tensor const& x, NormUse const& norm) {
     if (parallel::composed(x))
         return FusedNorm::apply(x, std::nullopt, &norm, false, FusedNorm::Mask{})[0];
-    return norm.kind == Norm::rms
-               ? RmsNormFunction::apply(x, &norm.weight, norm.options)
-               : LayerNormFunction::apply(x, &norm.weight, &norm.bias, norm.options.epsilon);
+    return RowNormFunction::apply(x, &norm);
 }
 
 Residual normalize_beside(at::Tensor const& x, NormUse const& norm) {
-    if (!parallel::composed(x)) return {x, normalize(x, norm)};
+    if (!parallel::composed(x)) return {x, {}};
     auto const found = FusedNorm::apply(x, std::nullopt, &norm, true, FusedNorm::Mask{});
     return {found[0], found[1]};
 }
 
 Residual add_and_normalize(at::Tensor const& x, at::Tensor const& part, DropoutUse const& dropout,
                            NormUse const& norm) {
-    if (!parallel::composed(x)) {
-        at::Tensor const sum = add_dropped(x, part, dropout);
-        return {sum, normalize(sum, norm)};
-    }
+    if (!parallel::composed(x)) return {add_dropped(x, part, dropout), {}};
     auto const found =
         FusedNorm::apply(x, std::optional(part), &norm, true, mask_of(dropout, x.size(0)));
     return {found[0], found[1]};
+}
+
+std::vector<at::Tensor> read_by(Residual& x, NormUse const& norm, parallel::Layers const& layers,
+                                parallel::TensorAxis const& axis, parallel::Outputs outputs) {
+    if (x.normal.defined()) return parallel::column_linears(x.normal, layers, axis, outputs);
+    if (axis.size() > 1)
+        return parallel::column_linears(normalize(x.sum, norm), layers, axis, outputs);
+    variable_list made = NormalizedLinears::apply(x.sum, &norm, layers);
+    x.sum = made.front();
+    made.erase(made.begin());
+    return made;
 }
 
 at::Tensor normalize_sum(at::Tensor const& x, at::Tensor const& part, DropoutUse const& dropout,

@@ -10,7 +10,7 @@
 #include "framework/model/dispatch.hpp"
 #include "framework/model/dropout.hpp"
 #include "framework/model/flash.hpp"
-#include "framework/model/fused.hpp"
+#include "framework/model/gated_linear.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
 #include "parallel/joined.hpp"
@@ -97,79 +97,6 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     };
 };
 
-/// One launch forward and one back on the path of a GPU, for every activation. Gate and up may be
-/// columns of one tensor, and then so are their gradients.
-struct FusedGate : torch::autograd::Function<FusedGate> {
-    static Variable forward(AutogradContext* context, Variable const& gate, Variable const& up,
-                            Activation activation) {
-        bool const beside = parallel::joined({gate, up}, 1).defined();
-        at::Tensor const g = beside ? gate : gate.contiguous(), u = beside ? up : up.contiguous(),
-                         y = at::empty(g.sizes(), g.options());
-        context->save_for_backward({g, u});
-        context->saved_data["activation"] = static_cast<std::int64_t>(activation);
-        context->saved_data["beside"] = beside;
-        fused::run("trireme::gate", g, {{g, u}, {y}}, [&]<typename T>(T) {
-            return kernels::fused::Gate<T>{.count = g.size(0),
-                                           .width = g.size(1),
-                                           .stride = g.stride(0),
-                                           .curve = curve_of(activation),
-                                           .gate = fused::numbers<T>(g),
-                                           .up = fused::numbers<T>(u),
-                                           .out = fused::numbers<T>(y)};
-        });
-        return y;
-    }
-    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const saved = context->get_saved_variables();
-        at::Tensor const &g = saved[0], &u = saved[1], dy = gradients[0].contiguous();
-        std::int64_t const width = g.size(1), stride = g.stride(0);
-        bool const beside = context->saved_data["beside"].toBool();
-        at::Tensor const both = at::empty({beside ? 1 : 2, g.size(0), stride}, g.options());
-        at::Tensor const dg = both[0].narrow(1, 0, width),
-                         du = beside ? both[0].narrow(1, width, width) : both[1];
-        auto const activation = static_cast<Activation>(context->saved_data["activation"].toInt());
-        fused::run("trireme::gate_backward", g, {{g, u, dy}, {dg, du}}, [&]<typename T>(T) {
-            return kernels::fused::Gate<T>{.count = g.size(0),
-                                           .width = width,
-                                           .stride = stride,
-                                           .curve = curve_of(activation),
-                                           .gate = fused::numbers<T>(g),
-                                           .up = fused::numbers<T>(u),
-                                           .dy = fused::numbers<T>(dy),
-                                           .dgate = fused::numbers<T>(dg),
-                                           .dup = fused::numbers<T>(du)};
-        });
-        return {dg, du, {}};
-    }
-
-  private:
-    static kernels::fused::Curve curve_of(Activation activation) {
-        using kernels::fused::Curve;
-        switch (activation) {
-        case Activation::silu: return Curve::silu;
-        case Activation::gelu: return Curve::gelu;
-        case Activation::gelu_tanh: return Curve::gelu_tanh;
-        case Activation::relu: return Curve::relu;
-        case Activation::tanh: return Curve::tanh;
-        case Activation::xielu: break; // gates nothing
-        }
-        throw cluster::JobError("an activation with numbers of its own gates nothing");
-    }
-};
-
-/// One node for silu(gate) * up, whose backward pass makes both gradients from one sigmoid.
-struct GatedSiluFunction : torch::autograd::Function<GatedSiluFunction> {
-    static Variable forward(AutogradContext* context, Variable const& gate, Variable const& up) {
-        context->save_for_backward({gate, up});
-        return at::silu(gate).mul_(up);
-    }
-    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const saved = context->get_saved_variables();
-        at::Tensor const dy = gradients[0];
-        return {at::silu_backward(dy * saved[1], saved[0]), at::silu(saved[0]).mul_(dy)};
-    }
-};
-
 /// Two sums over all numbers, for the gradients of the two that are trained, in float64.
 struct XieluFunction : torch::autograd::Function<XieluFunction> {
     static Variable forward(AutogradContext* context, Variable const& input, XieluUse const* use) {
@@ -209,10 +136,9 @@ struct XieluFunction : torch::autograd::Function<XieluFunction> {
 
 } // namespace
 
-at::Tensor gated(at::Tensor const& gate, at::Tensor const& up, Activation activation) {
-    if (parallel::composed(gate)) return FusedGate::apply(gate, up, activation);
-    return activation == Activation::silu ? GatedSiluFunction::apply(gate, up)
-                                          : activate(gate, activation) * up;
+at::Tensor gated_linear(at::Tensor const& gate, at::Tensor const& up, Activation activation,
+                        parallel::LinearUse const& layer, parallel::TensorAxis const& axis) {
+    return GatedLinear::apply(gate, up, activation, &layer, &axis);
 }
 
 at::Tensor activate(at::Tensor const& x, Activation activation) {

@@ -10,6 +10,7 @@
 
 #include "framework/model/config.hpp"
 #include "framework/model/pass.hpp"
+#include "parallel/divided_linear.hpp"
 #include "parallel/linear.hpp"
 #include "parallel/parameter.hpp"
 #include "parallel/tensor_ops.hpp"
@@ -51,22 +52,33 @@ struct NormUse {
     parallel::ParameterUse const &weight, &bias;
     RmsOptions options;
 };
-/// The sum that goes on beside, and what is computed with.
+/// The sum that goes on beside, and its norm, with which is computed; undefined until read_by makes
+/// it.
 struct Residual {
     at::Tensor sum, normal;
 };
-/// {x, norm(x)}: on the path of a GPU one node, whose backward pass adds both ways.
+/// {x, norm(x)}: on the path of a GPU one node, whose backward pass adds both ways. On the CPU
+/// read_by makes the norm.
 Residual normalize_beside(at::Tensor const& x, NormUse const& norm);
 /// {x + dropout(part), norm of that sum}, likewise.
 Residual add_and_normalize(at::Tensor const& x, at::Tensor const& part, DropoutUse const& dropout,
                            NormUse const& norm);
+/// Outputs of layers that read x.normal, the norm of x.sum, as parallel::column_linears makes them.
+/// On the CPU and one rank the norm is not kept but made again in the backward pass, and x.sum
+/// becomes a result of the same node, which adds both ways there: use it from then on.
+std::vector<at::Tensor> read_by(Residual& x, NormUse const& norm,
+                                std::vector<parallel::LinearUse const*> const& layers,
+                                parallel::TensorAxis const& axis, parallel::Outputs outputs);
 at::Tensor normalize(at::Tensor const& x, NormUse const& norm);
 /// norm(x + dropout(part)), where the sum itself is of no use.
 at::Tensor normalize_sum(at::Tensor const& x, at::Tensor const& part, DropoutUse const& dropout,
                          NormUse const& norm);
 
-/// down-projection's input: act(gate) * up, [T, F].
-at::Tensor gated(at::Tensor const& gate, at::Tensor const& up, Activation activation);
+/// The layer after a gated activation: y[T / t, D] = (act(gate) * up) w[D, F / t]^T + b[D], summed
+/// over the axis as by parallel::row_linear, of gate and up [T, F / t]. Between the passes it keeps
+/// these two alone, and makes their product again on the way back.
+at::Tensor gated_linear(at::Tensor const& gate, at::Tensor const& up, Activation activation,
+                        parallel::LinearUse const& layer, parallel::TensorAxis const& axis);
 /// act(x), [T, F].
 at::Tensor activate(at::Tensor const& x, Activation activation);
 

@@ -152,26 +152,26 @@ DropoutUse TransformerLayer::hidden_dropout(Pass const& pass, Site site, Tokens 
 
 at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& table,
                                      Pass const& pass, Tokens tokens) const {
-    auto [beside, read] = before(x, attention_norm_);
-    at::Tensor seen = attend(read, table, pass);
-    if (tokens) beside = choose_rows(beside, *tokens), seen = choose_rows(seen, *tokens);
+    Residual first = before(x, attention_norm_);
+    at::Tensor seen = attend(first, table, pass);
+    if (tokens) first.sum = choose_rows(first.sum, *tokens), seen = choose_rows(seen, *tokens);
     bool const apart = config_.parallel_residual;
-    Residual const second = apart ? before(beside, feed_forward_norm_) : Residual{beside, {}};
-    Residual const h =
-        add(second.sum, parallel::row_linear(seen, output_, options_.tensor),
+    Residual second = apart ? before(first.sum, feed_forward_norm_) : Residual{};
+    at::Tensor fed = apart ? feed_forward(second) : at::Tensor();
+    Residual h =
+        add(apart ? second.sum : first.sum, parallel::row_linear(seen, output_, options_.tensor),
             {attention_output_norm_, attention_norm_, apart ? nullptr : &feed_forward_norm_},
             hidden_dropout(pass, Site::attention_output, tokens));
-    return add(h.sum, feed_forward(apart ? second.normal : h.normal),
-               {feed_forward_output_norm_, feed_forward_norm_, nullptr},
+    if (!apart) fed = feed_forward(h);
+    return add(h.sum, fed, {feed_forward_output_norm_, feed_forward_norm_, nullptr},
                hidden_dropout(pass, Site::feed_forward_output, tokens))
         .sum;
 }
 
-at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& table,
-                                    Pass const& pass) const {
+at::Tensor TransformerLayer::attend(Residual& x, RotaryTable const& table, Pass const& pass) const {
     bool const apart = config_.query_key_norm != QueryKeyNorm::none; // norms read whole rows
-    auto const made = parallel::column_linears(x, {&query_, &key_, &value_}, options_.tensor,
-                                               apart ? Outputs::apart : Outputs::side_by_side);
+    auto const made = read_by(x, use_of(config_, attention_norm_), {&query_, &key_, &value_},
+                              options_.tensor, apart ? Outputs::apart : Outputs::side_by_side);
     at::Tensor q = made[0], k = made[1], v = made[2];
     AttentionShape const shape = attention_shape();
     if (config_.query_key_norm == QueryKeyNorm::heads) {
@@ -210,13 +210,15 @@ AttentionShape TransformerLayer::attention_shape() const {
             .cap = config_.attention_cap};
 }
 
-at::Tensor TransformerLayer::feed_forward(at::Tensor const& x) const {
+at::Tensor TransformerLayer::feed_forward(Residual& x) const {
     std::vector<LinearUse const*> layers{&up_};
     if (config_.gated) layers.insert(layers.begin(), &gate_);
-    auto const made = parallel::column_linears(x, layers, options_.tensor);
-    at::Tensor const &gate = made.front(), &up = made.back();
-    at::Tensor const inner = config_.gated ? gated(gate, up, config_.activation)
-                             : config_.activation == Activation::xielu
+    auto const made = read_by(x, use_of(config_, feed_forward_norm_), layers, options_.tensor,
+                              Outputs::side_by_side);
+    at::Tensor const& up = made.back();
+    if (config_.gated)
+        return gated_linear(made.front(), up, config_.activation, down_, options_.tensor);
+    at::Tensor const inner = config_.activation == Activation::xielu
                                  ? clear_padding(xielu(up, xielu_), up_.weight.parameter().slice())
                                  : activate(up, config_.activation);
     return parallel::row_linear(inner, down_, options_.tensor);

@@ -73,8 +73,8 @@ class TransformerLayer {
                  DropoutUse const& dropped) const;
     DropoutUse hidden_dropout(Pass const& pass, Site site, Tokens tokens) const;
     /// Computes what the output layer reads, [T, H S / t].
-    at::Tensor attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
-    at::Tensor feed_forward(at::Tensor const& x) const;
+    at::Tensor attend(Residual& x, RotaryTable const& table, Pass const& pass) const;
+    at::Tensor feed_forward(Residual& x) const;
     AttentionShape attention_shape() const;
 
     Config const& config_;

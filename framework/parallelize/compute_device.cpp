@@ -3,7 +3,6 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -13,19 +12,12 @@
 #include "cluster/topology.hpp"
 #include "framework/model/flash.hpp"
 #include "framework/parallelize/numerics.hpp"
+#include "framework/parallelize/tensor_memory.hpp"
 #include "parallel/tensor_place.hpp"
 
 namespace trireme::framework::parallelize {
 
 namespace {
-
-void keep_freed_memory() {
-    // Activations come and go each block; given back to the kernel they would be zeroed page by
-    // page again.
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    mallopt(M_TOP_PAD, 64 << 20);
-}
 
 /// Before CUDA's first call: cuBLAS reads its variable then.
 void configure_gpu_numerics(NumericsSection const& numerics) {
@@ -56,7 +48,7 @@ int configure_numerics(NumericsSection const& section, int cores_of_this_rank) {
     // STRICT: a product's bits do not depend on the alignment of its operands (oneMKL developer
     // guide, "Obtaining numerically reproducible results"). A value set by the user stays.
     if (section.mode == NumericsMode::bitwise) setenv("MKL_CBWR", "AUTO,STRICT", 0);
-    keep_freed_memory();
+    keep_tensors_in_a_pool();
     int const threads = section.threads > 0 ? section.threads : std::max(1, cores_of_this_rank);
     at::set_num_threads(threads);
     return threads;

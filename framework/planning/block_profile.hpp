@@ -20,7 +20,9 @@ struct ProfileRequest {
 struct BlockProfile {
     double saved_layer = 0; ///< kept from a layer's forward to its backward pass
     double layer_extra = 0; ///< besides, at the most, while a layer's backward pass runs
-    double head_extra = 0;  ///< besides, at the most, while the head's passes run
+    /// of those, what a layer makes again for its weight gradients, and keeps where they wait
+    double layer_again = 0;
+    double head_extra = 0; ///< besides, at the most, while the head's passes run
     /// the head adds its weight gradient where it belongs if its backward pass comes next
     bool head_in_place = false;
     double boundary = 0; ///< what travels between stages

@@ -143,11 +143,12 @@ struct CountingMeta : c10::Allocator {
 MemoryMeter::MemoryMeter(c10::DeviceType device) : device_(device) {
     static CountingCpu on_cpu;
     static CountingMeta on_meta;
-    static std::once_flag installed;
-    std::call_once(installed, [] {
-        c10::SetAllocator(c10::DeviceType::CPU, &on_cpu, 255);
-        c10::SetAllocator(c10::DeviceType::Meta, &on_meta, 255);
-    });
+    static std::once_flag cpu, meta;
+    // A dry run must leave tensors of the CPU where training wants them.
+    if (device == c10::DeviceType::CPU)
+        std::call_once(cpu, [] { c10::SetAllocator(c10::DeviceType::CPU, &on_cpu, 255); });
+    else
+        std::call_once(meta, [] { c10::SetAllocator(c10::DeviceType::Meta, &on_meta, 255); });
 }
 
 std::int64_t MemoryMeter::live() const {
@@ -279,6 +280,8 @@ BlockProfile profile_blocks(model::Config const& model, ProfileRequest const& r)
     double const tokens = static_cast<double>(r.samples * r.length), t = r.tensor;
     double const width = r.compute == parallelize::Compute::bf16 ? 2 : 4;
     profile.boundary = tokens * static_cast<double>(model.hidden) * width / t;
+    if (model.gated)
+        profile.layer_again = tokens * static_cast<double>(model.feed_forward) * width / t;
     profile.layer_extra =
         std::max(most_at(memory, "backward", kLayers) - kLayers * profile.saved_layer,
                  most_at(memory, "backward", kLayers - 1) - (kLayers - 1) * profile.saved_layer);

@@ -14,7 +14,8 @@
 namespace trireme::framework::planning {
 
 /// Counts the tensors that the calling thread allocates on a device (CPU or meta), whoever frees
-/// them. The allocators are put in place by the first call and stay for the process.
+/// them. The allocator of a device is put in place by the first meter of it
+/// and stays for the process.
 class MemoryMeter {
   public:
     explicit MemoryMeter(c10::DeviceType device);

@@ -87,6 +87,8 @@ OwnMemory stage_memory(OwnLayout const& l, BlockProfile const& p, int stage, int
     memory.activations = flying * real(layers) * p.saved_layer +
                          (flying * real(chunks) - 1) * p.boundary +
                          std::max(p.layer_extra, last ? p.head_extra : 0);
+    if (l.section.schedule == parallel::ScheduleKind::zero_bubble)
+        memory.activations += real(layers) / real(chunks) * p.layer_again;
     // The head makes its weight gradient in the forward pass: in a buffer of each micro-batch where
     // its backward pass does not come at once. Of them the profile may have one.
     bool const waits = l.section.schedule == parallel::ScheduleKind::zero_bubble ||

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <memory>
+#include <vector>
+
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/for_now.hpp"
@@ -9,6 +13,9 @@
 #include "data/manifest.hpp"
 #include "framework/evaluation/evaluator.hpp"
 #include "framework/jobs/evaluate.hpp"
+#include "framework/parallelize/numerics.hpp"
+#include "framework/parallelize/tensor_memory.hpp"
+#include "framework/planning/memory_meter.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/tiny_run.hpp"
 
@@ -29,6 +36,26 @@ planning::RankMemory measured(parallel::ParameterStore const& store) {
         memory.optimizer += bytes_of(unit->moment1) + bytes_of(unit->moment2);
     }
     return memory;
+}
+
+/// Whatever was predicted before, and however small objects lie among what is freed.
+TEST(TensorMemory, LargeTensorsLieInThePoolAndTakeEachOthersPlace) {
+    planning::MemoryMeter const of_a_dry_run(c10::DeviceType::Meta);
+    parallelize::configure_numerics({}, 1);
+    auto const& pool = parallelize::PooledAllocator::pool();
+#if defined(__SANITIZE_ADDRESS__)
+    GTEST_SKIP() << "AddressSanitizer looks after the C library's blocks alone";
+#endif
+    auto const floats = [](std::int64_t count) { return at::empty({count}, at::kFloat); };
+    EXPECT_FALSE(pool.holds(floats(100).data_ptr()));
+    at::Tensor first = floats(3 << 20), second = floats(3 << 20), third = floats(3 << 20);
+    void* const place = second.data_ptr();
+    EXPECT_TRUE(pool.holds(place));
+    second.reset();
+    std::vector<std::unique_ptr<std::array<char, 1000>>> small;
+    for (int i = 0; i < 1000; ++i) small.push_back(std::make_unique<std::array<char, 1000>>());
+    EXPECT_EQ(floats(3 << 20).data_ptr(), place);
+    EXPECT_EQ(floats((3 << 20) - 100).data_ptr(), place);
 }
 
 class Preview : public testing::Test {

@@ -66,8 +66,9 @@ TEST(Memory, ActivationsAreWhatTheMetaDeviceCounts) {
             parallelize::ParallelSection const section{.recompute = recompute};
             StepMemory const real = step_memory(model, section, 1, 384, at::kCPU, compute),
                              counted = step_memory(model, section, 1, 384, at::kMeta, compute);
+            // In bf16 the CPU takes 0.62 MB more, none of it where all is recomputed.
             EXPECT_NEAR(static_cast<double>(real.added()) / static_cast<double>(counted.added()), 1,
-                        0.05)
+                        compute == parallelize::Compute::bf16 ? 0.06 : 0.005)
                 << name_of(recompute);
             EXPECT_EQ(real.before, real.after) << "a step leaves nothing behind";
             fmt::print("recompute {}, {}: {:.3f} MB on the CPU, {:.3f} MB on the meta device\n",
@@ -230,7 +231,8 @@ double compare(Case const& c) {
                                   (c.classifier ? ", a classifier" : "");
         fmt::print("{}: {:.3f} MB, predicted {:.3f} ({:+.2f} %)\n", where, mb(is.peak.peak),
                    mb(said.peak.peak), 100 * error);
-        EXPECT_NEAR(error, 0, 0.03)
+        // How many messages between stages are on their way at the peak is a matter of luck.
+        EXPECT_NEAR(error, 0, c.section.pipeline > 1 ? 0.04 : 0.03)
             << where << "\nreal, " << is.peak.place.doing << ":" << by_class(is.peak.by_class)
             << "\nsaid, " << said.peak.place.doing << ":" << by_class(said.peak.by_class);
         EXPECT_NEAR(mb(said.before) / mb(is.before), 1, 1e-3) << where;

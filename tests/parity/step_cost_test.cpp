@@ -129,7 +129,8 @@ TEST(StepCost, ALayerAndTheHeadOfLlama8BStayBelowTheirCeilings) {
     EXPECT_EQ(cost.forward.products, 5);
     EXPECT_EQ(cost.backward.products, 14);
     EXPECT_LE(cost.forward.elementwise(), 1'500'000'000);
-    EXPECT_LE(cost.backward.elementwise(), 1'960'000'000);
+    // The product of gate and up is written again: 0.23 GB, for which a layer keeps 0.23 GB less.
+    EXPECT_LE(cost.backward.elementwise(), 2'190'000'000);
     EXPECT_EQ(cost.head.launches, 15);
     EXPECT_EQ(cost.forward.waits + cost.backward.waits + cost.head.waits, 0);
 }
@@ -195,9 +196,10 @@ TEST(StepCost, AStageReceivesWhileItComputes) {
     EXPECT_EQ(phases.at("backward").exposed, 1);
 }
 
-/// Korthikanti et al., section 4: without its scores a layer keeps 34 bytes of a token and width,
-/// divided by the tensor ranks. As there, this does not count what is kept of a row: its norms'
-/// scales, and the logarithms of its scores' sums, 0.04 bytes.
+/// Without its scores a layer keeps 34 bytes of a token and width (Korthikanti et al., section 4),
+/// 27 if the product of gate and up is made again, divided by the tensor ranks. As there, this does
+/// not count what is kept of a row: its norms' scales, and the logarithms of its scores' sums, 0.04
+/// bytes.
 TEST(StepCost, ALayerKeepsWhatTensorRanksDivide) {
     model::Config const c = llama_3_8b();
     constexpr std::int64_t kTokens = 8192;
@@ -207,7 +209,7 @@ TEST(StepCost, ALayerKeepsWhatTensorRanksDivide) {
                 .saved_layer /
             static_cast<double>(kTokens * c.hidden);
         fmt::print("{} tensor ranks: {:.2f} bytes of a token and width\n", tensor, bytes);
-        EXPECT_LE(bytes, 34.04 / tensor);
+        EXPECT_LE(bytes, 27.04 / tensor);
     }
 }
 

@@ -46,7 +46,7 @@ TRIREME_BODY Activated<S> activate(Curve curve, S x) {
     return {x, S(1)};
 }
 
-/// out = act(gate) * up; with a gradient dy instead its gradients, dgate and dup.
+/// out = act(gate) * up; with a gradient dy its gradients, dgate and dup, too. `out` may be `dy`.
 template <typename T>
 struct Gate {
     std::int64_t count, width;
@@ -90,12 +90,14 @@ struct Gate {
     template <int V>
     TRIREME_BODY void backward(std::int64_t at, std::int64_t dy_at) const {
         Pack<T, V> const g = load<V>(gate + at), u = load<V>(up + at), d = load<V>(dy + dy_at);
-        Pack<T, V> to_gate, to_up;
+        Pack<T, V> to_gate, to_up, y;
         for (int i = 0; i < V; ++i) {
             auto const found = activate(curve, number(g.at[i]));
             put(to_gate.at[i], number(d.at[i]) * number(u.at[i]) * found.slope);
             put(to_up.at[i], number(d.at[i]) * found.value);
+            put(y.at[i], found.value * number(u.at[i]));
         }
+        store(out + dy_at, y);
         store(dgate + at, to_gate);
         store(dup + at, to_up);
     }

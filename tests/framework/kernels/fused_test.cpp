@@ -142,7 +142,8 @@ TEST(Fused, GatesAndTheirSlopes) {
                     << team;
             std::ranges::fill(y, 0);
         });
-        program.dy = dy.data(), program.dgate = found.data(), program.dup = found.data() + width;
+        y = dy; // the gradient, which gives way to what it is the gradient of
+        program.dy = y.data(), program.dgate = found.data(), program.dup = found.data() + width;
         by_every_team(program, [&](char const* team) {
             double const h = 1e-6;
             for (std::size_t i = 0; i < 60; ++i) {
@@ -151,10 +152,12 @@ TEST(Fused, GatesAndTheirSlopes) {
                     (by_the_book(curve, x + h) - by_the_book(curve, x - h)) / (2 * h);
                 ASSERT_NEAR(found[in_both(i)], dy[i] * up[in_both(i)] * slope, 1e-8) << team;
                 ASSERT_NEAR(found[in_both(i) + 12], dy[i] * by_the_book(curve, x), 1e-14) << team;
+                ASSERT_NEAR(y[i], by_the_book(curve, x) * up[in_both(i)], 1e-14) << team;
             }
             for (std::size_t r = 0; r < 5; ++r)
                 for (std::size_t d = 24; d < 28; ++d) ASSERT_EQ(found[28 * r + d], 7) << team;
             std::ranges::fill(found, 7);
+            y = dy;
         });
     }
 }

@@ -9,6 +9,7 @@
 #include "framework/kernels/attention.hpp"
 #include "framework/kernels/cross_entropy.hpp"
 #include "framework/kernels/decode_attention.hpp"
+#include "framework/kernels/gate.hpp"
 #include "framework/kernels/matmul_tile.hpp"
 #include "framework/kernels/norm.hpp"
 #include "framework/kernels/random.hpp"
@@ -86,6 +87,7 @@ struct Work {
     Floats x = numbers(kCount), dy = numbers(kCount), y = x, dx = x;
     Floats weight = numbers(kWidth), dweight = weight, inverse = Floats(kRows);
     Floats moment1 = Floats(kCount), moment2 = Floats(kCount);
+    Floats dgate = x, dup = x, given = x;
     Floats cosine = numbers(kRows * kSize / 2), sine = numbers(kRows * kSize / 2);
     Floats logits = numbers(kCount), lost = logits, divided = logits, of_base = logits;
     std::vector<std::int32_t> position = counted<std::int32_t>(kRows, kRows),
@@ -115,7 +117,14 @@ MEASURED void measured_rms_norm_forward(Work& w) {
 }
 MEASURED void measured_rms_norm_backward(Work& w) {
     kernels::rms_norm_backward(kRows, kWidth, w.dy.data(), w.x.data(), w.weight.data(),
-                               w.inverse.data(), w.dx.data(), w.dweight.data());
+                               w.inverse.data(), {nullptr, w.dx.data(), w.dweight.data()});
+}
+MEASURED void measured_gated_silu_forward(Work& w) {
+    kernels::gated_silu_forward(kCount, w.x.data(), w.dy.data(), w.y.data());
+}
+MEASURED void measured_gated_silu_backward(Work& w) {
+    kernels::gated_silu_backward(kCount, w.x.data(), w.dy.data(), w.given.data(), w.dgate.data(),
+                                 w.dup.data());
 }
 MEASURED void measured_rotary(Work& w) {
     kernels::apply_rotary(kRows, kHeads, kSize, w.position.data(), w.cosine.data(), w.sine.data(),
@@ -203,6 +212,8 @@ constexpr Call kCalls[] = {
     CALL(product, kMultiplyAdds, "multiply-add"),
     CALL(rms_norm_forward, kCount, "token x width"),
     CALL(rms_norm_backward, kCount, "token x width"),
+    CALL(gated_silu_forward, kCount, "token x width"),
+    CALL(gated_silu_backward, kCount, "token x width"),
     CALL(rotary, kCount, "token x width"),
     CALL(dropout, kCount, "token x width"),
     CALL(attention_forward, kCausalPairs, "query, key and head"),

@@ -9,6 +9,7 @@
 #include "framework/kernels/adamw.hpp"
 #include "framework/kernels/attention.hpp"
 #include "framework/kernels/cross_entropy.hpp"
+#include "framework/kernels/gate.hpp"
 #include "framework/kernels/norm.hpp"
 #include "framework/kernels/random.hpp"
 #include "framework/kernels/rotary.hpp"
@@ -72,6 +73,50 @@ TEST(BlockSquares, AddsEachBlockApart) {
     EXPECT_NEAR(sums[2], expected, 1e-9 * expected);
 }
 
+/// From rows long enough for several threads, with a tail, and sigmoids at both ends.
+TEST(GatedSilu, EqualsItsDefinitionAndItsGradientsAreTheSlopes) {
+    std::size_t const n = 9001;
+    auto gate = numbers<double>(n, 1), dy = numbers<double>(n, 3);
+    auto const up = numbers<double>(n, 2);
+    gate[0] = 800, gate[1] = -800, gate[2] = 0;
+    auto const silu = [](double x) { return x / (1 + std::exp(-x)); };
+    std::vector<double> y(n), dgate(n), dup(n);
+    auto const count = static_cast<std::int64_t>(n);
+    gated_silu_forward(count, gate.data(), up.data(), y.data());
+    auto made = dy;
+    gated_silu_backward(count, gate.data(), up.data(), made.data(), dgate.data(), dup.data());
+    double const h = 1e-6;
+    for (std::size_t i = 0; i < n; ++i) {
+        double const slope = (silu(gate[i] + h) - silu(gate[i] - h)) / (2 * h);
+        ASSERT_NEAR(y[i], silu(gate[i]) * up[i], 1e-14 * (1 + std::abs(y[i]))) << i;
+        ASSERT_EQ(made[i], y[i]) << i; // where dy was
+        ASSERT_NEAR(dgate[i], dy[i] * up[i] * slope, 1e-7) << i;
+        ASSERT_NEAR(dup[i], dy[i] * silu(gate[i]), 1e-14 * (1 + std::abs(dup[i]))) << i;
+    }
+}
+
+TEST(GatedSilu, InFloat32IsThatOfFloat64WithinRounding) {
+    std::size_t const n = 5003;
+    auto gate = numbers<float>(n, 1), dy = numbers<float>(n, 3);
+    auto const up = numbers<float>(n, 2);
+    gate[0] = 500, gate[1] = -500, gate[2] = -87.9F, gate[3] = 87.9F;
+    std::vector<double> const wide_gate(gate.begin(), gate.end()), wide_up(up.begin(), up.end());
+    std::vector<double> wide(dy.begin(), dy.end()), wide_dgate(n), wide_dup(n);
+    std::vector<float> dgate(n), dup(n);
+    auto const count = static_cast<std::int64_t>(n);
+    gated_silu_backward(count, gate.data(), up.data(), dy.data(), dgate.data(), dup.data());
+    gated_silu_backward(count, wide_gate.data(), wide_up.data(), wide.data(), wide_dgate.data(),
+                        wide_dup.data());
+    auto const expect_close = [](float narrow, double exact, double size) {
+        ASSERT_NEAR(static_cast<double>(narrow), exact, 1e-6 * size);
+    };
+    for (std::size_t i = 0; i < n; ++i) {
+        expect_close(dy[i], wide[i], std::abs(wide[i]) + 1e-30);
+        expect_close(dgate[i], wide_dgate[i], 1 + std::abs(wide_dgate[i]));
+        expect_close(dup[i], wide_dup[i], std::abs(wide_dup[i]) + 1e-30);
+    }
+}
+
 TEST(RmsNorm, EqualsItsDefinitionAndItsGradientIsTheSlope) {
     std::int64_t const rows = 131, width = 37;
     auto x = numbers<double>(static_cast<std::size_t>(rows * width), 1),
@@ -86,8 +131,8 @@ TEST(RmsNorm, EqualsItsDefinitionAndItsGradientIsTheSlope) {
     for (int d = 0; d < 37; ++d)
         square += x[static_cast<std::size_t>(d)] * x[static_cast<std::size_t>(d)];
     EXPECT_NEAR(y[5], x[5] / std::sqrt(square / 37 + 1e-5) * weight[5], 1e-12);
-    rms_norm_backward(rows, width, dy.data(), x.data(), weight.data(), inverse.data(), dx.data(),
-                      dweight.data());
+    rms_norm_backward(rows, width, dy.data(), x.data(), weight.data(), inverse.data(),
+                      {nullptr, dx.data(), dweight.data()});
     for (std::size_t i : {std::size_t{0}, std::size_t{36}, std::size_t{2000}, x.size() - 1})
         EXPECT_NEAR(dx[i], slope(x, i, loss), 1e-7);
     for (std::size_t i : {0U, 36U}) EXPECT_NEAR(dweight[i], slope(weight, i, loss), 1e-6);
