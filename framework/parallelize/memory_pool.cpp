@@ -101,7 +101,7 @@ void MemoryPool::give_back(void* block) {
 bool MemoryPool::holds(void const* block) const {
     std::less_equal<> const before;
     return blocks_->reserved && before(blocks_->begin, block) &&
-           !before(blocks_->begin + blocks_->most, block);
+           !before(blocks_->begin + (blocks_->most - kStep), block);
 }
 
 std::size_t MemoryPool::extent() const {

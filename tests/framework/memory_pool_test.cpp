@@ -60,6 +60,9 @@ TEST(MemoryPool, GivesNothingWhereThereIsNoRoom) {
     EXPECT_EQ(pool.take(6 * kMega), nullptr);
     pool.give_back(block);
     EXPECT_EQ(pool.take(6 * kMega), block);
+    // Blocks of others may lie right behind its 8 MiB.
+    EXPECT_TRUE(pool.holds(static_cast<char*>(block) + 6 * kMega));
+    EXPECT_FALSE(pool.holds(static_cast<char*>(block) + 8 * kMega));
 }
 
 /// Each thread finds in its blocks what it wrote there, whatever the others take and give back.
