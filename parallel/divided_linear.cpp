@@ -145,8 +145,9 @@ at::Tensor gather_and_multiply(at::Tensor const& dy, at::Tensor dx, at::Tensor c
     return whole;
 }
 
-LinearBack divided_back(at::Tensor const& dy, LinearUse const& layer, Communicator& group,
+LinearBack divided_back(at::Tensor const& gradient, LinearUse const& layer, Communicator& group,
                         bool of_input) {
+    at::Tensor const dy = gradient.contiguous();
     at::Tensor const w = from_input(layer.weight).t();
     int const ranks = group.size();
     auto const chunks = chunks_of(dy, dy.size(0), ranks);
@@ -168,18 +169,17 @@ LinearBack divided_back(at::Tensor const& dy, LinearUse const& layer, Communicat
 
 struct RowLinear : torch::autograd::Function<RowLinear> {
     static Variable forward(AutogradContext* context, Variable const& x, LinearUse const* layer,
-                            TensorAxis const* axis) {
+                            Communicator* group) {
         remember(context, "layer", *layer);
-        remember(context, "axis", *axis);
+        remember(context, "group", *group);
         context->save_for_backward({x});
-        return RowProduct{*layer, *axis}.forward(x);
+        return divided_product(x, *layer, *group);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        RowProduct const product{recall<LinearUse const>(context, "layer"),
-                                 recall<TensorAxis const>(context, "axis")};
-        auto const [dx, deliver] = product.backward(gradients[0], context->needs_input_grad(0));
-        deliver(context->get_saved_variables()[0]);
-        return {dx, {}, {}};
+        auto const back = divided_back(gradients[0], recall<LinearUse const>(context, "layer"),
+                                       *group_in(context), context->needs_input_grad(0));
+        back.deliver(context->get_saved_variables()[0]);
+        return {back.dx, {}, {}};
     }
 };
 
@@ -204,21 +204,18 @@ LinearBack ColumnProducts::backward(std::vector<at::Tensor> const& gradients, bo
 }
 
 at::Tensor RowProduct::forward(at::Tensor const& x) const {
-    if (axis.size() > 1) return divided_product(x, layer, *axis.group);
-    return product(x, from_input(layer.weight), layer.bias ? layer.bias.value() : at::Tensor());
+    return axis.size() > 1 ? divided_product(x, layer, *axis.group)
+                           : linear_forward(x, layer.weight, layer.bias);
 }
 
-LinearBack RowProduct::backward(at::Tensor const& gradient, bool of_input) const {
-    at::Tensor const dy = gradient.contiguous();
-    if (axis.size() > 1) return divided_back(dy, layer, *axis.group, of_input);
-    at::Tensor const dx = of_input ? at::mm(dy, from_input(layer.weight).t()) : at::Tensor();
-    return {dx, [dy, &use = layer](at::Tensor const& x) {
-                deliver_gradients(use.weight, use.bias, dy, x);
-            }};
+LinearBack RowProduct::backward(at::Tensor const& dy, bool of_input) const {
+    return axis.size() > 1 ? divided_back(dy, layer, *axis.group, of_input)
+                           : linear_backward(dy, layer.weight, layer.bias, of_input);
 }
 
 at::Tensor row_linear(at::Tensor const& x, LinearUse const& layer, TensorAxis const& axis) {
-    return RowLinear::apply(x, &layer, &axis);
+    if (axis.size() == 1) return linear(x, layer.weight, layer.bias);
+    return RowLinear::apply(x, &layer, axis.group);
 }
 
 } // namespace trireme::parallel

@@ -19,7 +19,6 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "parallel/linear.hpp"
@@ -47,14 +46,7 @@ std::vector<at::Tensor> column_linears(at::Tensor const& x,
 /// its own rows.
 at::Tensor row_linear(at::Tensor const& x, LinearUse const& layer, TensorAxis const& axis);
 
-// The two passes of these layers, for nodes of the graph that make again in the backward pass what
-// the layers read, and do not keep it.
-
-struct LinearBack {
-    at::Tensor dx; ///< the caller's; undefined if not asked for
-    /// Delivers the layers' gradients, given what they read. To be called once; collective.
-    std::function<void(at::Tensor const& x)> deliver;
-};
+// The two passes of these layers, as those of `linear` (parallel/linear.hpp).
 
 /// column_linears on one rank.
 struct ColumnProducts {

@@ -55,17 +55,14 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
         remember(context, "weight", *weight);
         remember(context, "bias", *bias);
         context->save_for_backward({x});
-        return product(x, from_input(*weight), *bias ? bias->value() : at::Tensor());
+        return linear_forward(x, *weight, *bias);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const& weight = recall<ParameterUse const>(context, "weight");
         auto const& bias = recall<ParameterUse const>(context, "bias");
-        at::Tensor const dy = gradients[0].contiguous();
-        at::Tensor const x = context->get_saved_variables()[0];
-        at::Tensor dx;
-        if (context->needs_input_grad(0)) dx = at::mm(dy, from_input(weight).t());
-        deliver_gradients(weight, bias, dy, x);
-        return {dx, {}, {}};
+        auto const back = linear_backward(gradients[0], weight, bias, context->needs_input_grad(0));
+        back.deliver(context->get_saved_variables()[0]);
+        return {back.dx, {}, {}};
     }
 };
 
@@ -148,6 +145,18 @@ void deliver_gradients(ParameterUse const& weight, ParameterUse const& bias, at:
         weight.input_major() ? weight.deliver_product(x.t(), dy)
                              : weight.deliver_product(dy.t(), x);
     if (bias && bias.trainable()) bias.deliver(dy.sum(0));
+}
+
+at::Tensor linear_forward(at::Tensor const& x, ParameterUse const& weight,
+                          ParameterUse const& bias) {
+    return product(x, from_input(weight), bias ? bias.value() : at::Tensor());
+}
+
+LinearBack linear_backward(at::Tensor const& gradient, ParameterUse const& weight,
+                           ParameterUse const& bias, bool of_input) {
+    at::Tensor const dy = gradient.contiguous();
+    return {of_input ? at::mm(dy, from_input(weight).t()) : at::Tensor(),
+            [dy, &weight, &bias](at::Tensor const& x) { deliver_gradients(weight, bias, dy, x); }};
 }
 
 at::Tensor linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias) {

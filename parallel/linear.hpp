@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <atomic>
+#include <functional>
 
 #include "parallel/parameter.hpp"
 
@@ -31,6 +32,20 @@ at::Tensor product(at::Tensor const& a, at::Tensor const& b, at::Tensor const& b
 /// and so its gradient.
 at::Tensor linear(at::Tensor const& x, ParameterUse const& weight,
                   ParameterUse const& bias = kNoParameter);
+
+// The two passes of `linear`, for nodes of the graph that make again in the backward pass what the
+// layer read, and do not keep it.
+
+at::Tensor linear_forward(at::Tensor const& x, ParameterUse const& weight,
+                          ParameterUse const& bias);
+struct LinearBack {
+    at::Tensor dx; ///< the caller's; undefined if not asked for
+    /// Delivers the gradients of all layers that read x, given what they read. To be called once;
+    /// collective where they are divided over ranks.
+    std::function<void(at::Tensor const& x)> deliver;
+};
+LinearBack linear_backward(at::Tensor const& gradient, ParameterUse const& weight,
+                           ParameterUse const& bias, bool of_input);
 
 // The parts of `linear`, for layers that are divided over ranks.
 

@@ -121,7 +121,7 @@ inline ProductGradients by_product(Layers const& layers, std::vector<at::Tensor>
     return {std::move(products), std::move(rows)};
 }
 
-/// Keeps the layers for the backward pass of a node; the list may go, its layers may not.
+/// Keeps the layers for the backward pass of a node. They must outlive the graph.
 template <typename Context>
 void remember_layers(Context* context, Layers const& layers) {
     std::vector<std::int64_t> addresses;

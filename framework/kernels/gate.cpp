@@ -10,10 +10,14 @@ namespace {
 
 constexpr std::int64_t kAtATime = 4096; ///< numbers that a thread takes; no result depends on it
 
-/// exp_fast takes at most about 88, where the sigmoid is a denormal number.
-template <typename T>
-TRIREME_INLINE T sigmoid(T x) {
-    return T(1) / (T(1) + exp_fast(-x > T(88) ? T(88) : -x));
+/// exp_fast takes at most about 88 in float32; from there on the sigmoid would be a denormal
+/// number.
+TRIREME_INLINE float sigmoid(float x) {
+    float const share = 1.0F / (1.0F + exp_fast(-x > 88.0F ? 88.0F : -x));
+    return x < -88.0F ? 0.0F : share;
+}
+TRIREME_INLINE double sigmoid(double x) {
+    return 1.0 / (1.0 + exp_fast(-x));
 }
 
 template <typename T>

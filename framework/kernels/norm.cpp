@@ -88,8 +88,8 @@ void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T con
         std::vector<T> scratch(static_cast<std::size_t>(width));
         for (std::int64_t r = p * each; r < std::min(rows, (p + 1) * each); ++r)
             row_backward(width, dy + r * width, x + r * width, weight, inverse[r],
-                         {gradients.beside ? gradients.beside + r * width : nullptr,
-                          gradients.dx + r * width, partial.data() + p * width},
+                         {gradients.dx + r * width, partial.data() + p * width,
+                          gradients.beside ? gradients.beside + r * width : nullptr},
                          scratch.data());
     }
     T* const dweight = gradients.dweight;

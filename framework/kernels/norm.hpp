@@ -11,9 +11,9 @@ void rms_norm_forward(std::int64_t rows, std::int64_t width, T const* x, T const
 
 template <typename T>
 struct RmsNormGradients {
-    T const* beside = nullptr; ///< of x by other ways [rows, width], added to dx; null: none
     T* dx;                     ///< [rows, width]
     T* dweight;                ///< [width]
+    T const* beside = nullptr; ///< gradient of x by other ways, [rows, width], which dx includes
 };
 /// The sum over rows is in an order fixed by `rows` alone, whatever the threads.
 template <typename T>

@@ -41,19 +41,21 @@ class GatedActivation {
         return y;
     }
 
-    struct Gradients {
-        at::Tensor gate, up;
+    struct Back {
+        at::Tensor dgate, dup;
+        at::Tensor product; ///< the result of forward() again, where `dy` was
     };
-    /// Leaves the result of forward() where the contiguous `dy` was.
-    Gradients backward(at::Tensor const& dy) const {
+    /// dy: contiguous; it is written over.
+    Back backward(at::Tensor const& dy) const {
         if (parallel::composed(gate_)) return fused_backward(dy);
         if (!has_kernel()) return by_libtorch(dy);
-        Gradients const d{at::empty_like(gate_), at::empty_like(up_)};
-        parallel::note_kernel("trireme::gated_silu_backward", {gate_, up_, dy}, {d.gate, d.up, dy});
+        Back const d{at::empty_like(gate_), at::empty_like(up_), dy};
+        parallel::note_kernel("trireme::gated_silu_backward", {gate_, up_, dy},
+                              {d.dgate, d.dup, dy});
         by_dtype(gate_, [&](auto* gate) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(gate)>>;
             kernels::gated_silu_backward(dy.numel(), gate, read<T>(up_), write<T>(dy),
-                                         write<T>(d.gate), write<T>(d.up));
+                                         write<T>(d.dgate), write<T>(d.dup));
         });
         return d;
     }
@@ -62,10 +64,10 @@ class GatedActivation {
     bool has_kernel() const {
         return activation_ == Activation::silu && gate_.scalar_type() != at::kBFloat16;
     }
-    Gradients by_libtorch(at::Tensor dy) const {
+    Back by_libtorch(at::Tensor const& dy) const {
         at::Tensor const value = activate(gate_, activation_);
-        Gradients const d{slope_times(dy * up_, value), value * dy};
-        dy.copy_(value).mul_(up_);
+        Back d{slope_times(dy * up_, value), value * dy, dy};
+        at::mul_out(d.product, value, up_);
         return d;
     }
     at::Tensor slope_times(at::Tensor const& d, at::Tensor const& value) const {
@@ -89,19 +91,19 @@ class GatedActivation {
         });
         return y;
     }
-    Gradients fused_backward(at::Tensor const& dy) const {
+    Back fused_backward(at::Tensor const& dy) const {
         std::int64_t const width = gate_.size(1);
         at::Tensor const both =
             at::empty({beside_ ? 1 : 2, gate_.size(0), gate_.stride(0)}, gate_.options());
-        Gradients const d{both[0].narrow(1, 0, width),
-                          beside_ ? both[0].narrow(1, width, width) : both[1]};
-        fused::run("trireme::gate_backward", gate_, {{gate_, up_, dy}, {d.gate, d.up, dy}},
+        Back const d{both[0].narrow(1, 0, width),
+                     beside_ ? both[0].narrow(1, width, width) : both[1], dy};
+        fused::run("trireme::gate_backward", gate_, {{gate_, up_, dy}, {d.dgate, d.dup, dy}},
                    [&]<typename T>(T) {
                        auto program = this->program<T>();
                        program.out = fused::numbers<T>(dy);
                        program.dy = program.out;
-                       program.dgate = fused::numbers<T>(d.gate);
-                       program.dup = fused::numbers<T>(d.up);
+                       program.dgate = fused::numbers<T>(d.dgate);
+                       program.dup = fused::numbers<T>(d.dup);
                        return program;
                    });
         return d;
@@ -156,10 +158,10 @@ struct GatedLinear : torch::autograd::Function<GatedLinear> {
         auto const saved = context->get_saved_variables();
         GatedActivation const gates(
             saved[0], saved[1], static_cast<Activation>(context->saved_data["activation"].toInt()));
-        auto const [dy, deliver] = product.backward(gradients[0], true);
-        auto const d = gates.backward(dy);
-        deliver(dy); // which holds again what the layer read
-        return {d.gate, d.up, {}, {}, {}};
+        auto const back = product.backward(gradients[0], true);
+        auto const d = gates.backward(back.dx);
+        back.deliver(d.product);
+        return {d.dgate, d.dup, {}, {}, {}};
     }
 };
 

@@ -175,17 +175,17 @@ class RowNorm {
                             at::Tensor const& beside) const {
         at::Tensor const &x = kept[0], &inverse = kept[1], dy = for_kernel(gradient),
                          w = factors_of(use_.weight, use_.options.plus_one);
-        at::Tensor const more = beside.defined() ? for_kernel(beside) : beside,
+        at::Tensor const added = beside.defined() ? for_kernel(beside) : beside,
                          dx = at::empty_like(x), dweight = at::empty_like(w);
         parallel::note_kernel("trireme::rms_norm_backward",
-                              more.defined() ? variable_list{dy, x, w, inverse, more}
-                                             : variable_list{dy, x, w, inverse},
+                              added.defined() ? variable_list{dy, x, w, inverse, added}
+                                              : variable_list{dy, x, w, inverse},
                               {dx, dweight});
         by_dtype(x, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
             kernels::rms_norm_backward<T>(
                 x.size(0), x.size(1), read<T>(dy), data, read<T>(w), read<T>(inverse),
-                {more.defined() ? read<T>(more) : nullptr, write<T>(dx), write<T>(dweight)});
+                {write<T>(dx), write<T>(dweight), added.defined() ? read<T>(added) : nullptr});
         });
         if (use_.weight.trainable()) use_.weight.deliver(dweight);
         return dx.to(gradient.scalar_type());
@@ -255,8 +255,10 @@ Residual add_and_normalize(at::Tensor const& x, at::Tensor const& part, DropoutU
     return {found[0], found[1]};
 }
 
-std::vector<at::Tensor> read_by(Residual& x, NormUse const& norm, parallel::Layers const& layers,
-                                parallel::TensorAxis const& axis, parallel::Outputs outputs) {
+std::vector<at::Tensor> normalized_linears(Residual& x, NormUse const& norm,
+                                           parallel::Layers const& layers,
+                                           parallel::TensorAxis const& axis,
+                                           parallel::Outputs outputs) {
     if (x.normal.defined()) return parallel::column_linears(x.normal, layers, axis, outputs);
     if (axis.size() > 1)
         return parallel::column_linears(normalize(x.sum, norm), layers, axis, outputs);

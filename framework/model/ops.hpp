@@ -52,23 +52,23 @@ struct NormUse {
     parallel::ParameterUse const &weight, &bias;
     RmsOptions options;
 };
-/// The sum that goes on beside, and its norm, with which is computed; undefined until read_by makes
-/// it.
+/// The sum that goes on beside, and what attention or feed-forward reads; undefined where
+/// normalized_linears makes it for itself.
 struct Residual {
     at::Tensor sum, normal;
 };
-/// {x, norm(x)}: on the path of a GPU one node, whose backward pass adds both ways. On the CPU
-/// read_by makes the norm.
+/// {x, norm(x)}: on the path of a GPU one node, whose backward pass adds both ways. On the CPU {x}.
 Residual normalize_beside(at::Tensor const& x, NormUse const& norm);
 /// {x + dropout(part), norm of that sum}, likewise.
 Residual add_and_normalize(at::Tensor const& x, at::Tensor const& part, DropoutUse const& dropout,
                            NormUse const& norm);
-/// Outputs of layers that read x.normal, the norm of x.sum, as parallel::column_linears makes them.
-/// On the CPU and one rank the norm is not kept but made again in the backward pass, and x.sum
-/// becomes a result of the same node, which adds both ways there: use it from then on.
-std::vector<at::Tensor> read_by(Residual& x, NormUse const& norm,
-                                std::vector<parallel::LinearUse const*> const& layers,
-                                parallel::TensorAxis const& axis, parallel::Outputs outputs);
+/// Outputs of layers that read x.normal, as parallel::column_linears makes them; where that is
+/// undefined, of layers that read norm(x.sum). On one rank that norm is not kept but made again in
+/// the backward pass. x.sum becomes a result of the same node, which adds both ways there.
+std::vector<at::Tensor> normalized_linears(Residual& x, NormUse const& norm,
+                                           std::vector<parallel::LinearUse const*> const& layers,
+                                           parallel::TensorAxis const& axis,
+                                           parallel::Outputs outputs);
 at::Tensor normalize(at::Tensor const& x, NormUse const& norm);
 /// norm(x + dropout(part)), where the sum itself is of no use.
 at::Tensor normalize_sum(at::Tensor const& x, at::Tensor const& part, DropoutUse const& dropout,

@@ -163,15 +163,16 @@ at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& tab
             {attention_output_norm_, attention_norm_, apart ? nullptr : &feed_forward_norm_},
             hidden_dropout(pass, Site::attention_output, tokens));
     if (!apart) fed = feed_forward(h);
-    return add(h.sum, fed, {feed_forward_output_norm_, feed_forward_norm_, nullptr},
-               hidden_dropout(pass, Site::feed_forward_output, tokens))
-        .sum;
+    h = add(h.sum, fed, {feed_forward_output_norm_, feed_forward_norm_, nullptr},
+            hidden_dropout(pass, Site::feed_forward_output, tokens));
+    return h.sum;
 }
 
 at::Tensor TransformerLayer::attend(Residual& x, RotaryTable const& table, Pass const& pass) const {
-    bool const apart = config_.query_key_norm != QueryKeyNorm::none; // norms read whole rows
-    auto const made = read_by(x, use_of(config_, attention_norm_), {&query_, &key_, &value_},
-                              options_.tensor, apart ? Outputs::apart : Outputs::side_by_side);
+    bool const normed = config_.query_key_norm != QueryKeyNorm::none; // norms read whole rows
+    auto const outputs = normed ? Outputs::apart : Outputs::side_by_side;
+    auto const made = normalized_linears(x, use_of(config_, attention_norm_),
+                                         {&query_, &key_, &value_}, options_.tensor, outputs);
     at::Tensor q = made[0], k = made[1], v = made[2];
     AttentionShape const shape = attention_shape();
     if (config_.query_key_norm == QueryKeyNorm::heads) {
@@ -182,7 +183,7 @@ at::Tensor TransformerLayer::attend(Residual& x, RotaryTable const& table, Pass 
         k = rms_norm_over_ranks(k, key_norm_.weight, rms_of(config_), options_.tensor);
     }
     if (rotary() != LayerRotary::none) {
-        AttentionInputs const in = apply_rotary({q, k, v}, shape, table, pass, !apart);
+        AttentionInputs const in = apply_rotary({q, k, v}, shape, table, pass, !normed);
         q = in.queries, k = in.keys, v = in.values;
     }
     at::Tensor const seen = pass.cache ? pass.cache->attend(index_, q, k, v, shape, pass)
@@ -211,10 +212,9 @@ AttentionShape TransformerLayer::attention_shape() const {
 }
 
 at::Tensor TransformerLayer::feed_forward(Residual& x) const {
-    std::vector<LinearUse const*> layers{&up_};
-    if (config_.gated) layers.insert(layers.begin(), &gate_);
-    auto const made = read_by(x, use_of(config_, feed_forward_norm_), layers, options_.tensor,
-                              Outputs::side_by_side);
+    auto const layers = config_.gated ? std::vector{&gate_, &up_} : std::vector{&up_};
+    auto const made = normalized_linears(x, use_of(config_, feed_forward_norm_), layers,
+                                         options_.tensor, Outputs::side_by_side);
     at::Tensor const& up = made.back();
     if (config_.gated)
         return gated_linear(made.front(), up, config_.activation, down_, options_.tensor);

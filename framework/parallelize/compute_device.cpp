@@ -48,7 +48,7 @@ int configure_numerics(NumericsSection const& section, int cores_of_this_rank) {
     // STRICT: a product's bits do not depend on the alignment of its operands (oneMKL developer
     // guide, "Obtaining numerically reproducible results"). A value set by the user stays.
     if (section.mode == NumericsMode::bitwise) setenv("MKL_CBWR", "AUTO,STRICT", 0);
-    keep_tensors_in_a_pool();
+    keep_memory_of_tensors();
     int const threads = section.threads > 0 ? section.threads : std::max(1, cores_of_this_rank);
     at::set_num_threads(threads);
     return threads;

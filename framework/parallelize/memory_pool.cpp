@@ -6,6 +6,7 @@
 
 #include <boost/interprocess/mem_algo/rbtree_best_fit.hpp>
 #include <boost/interprocess/sync/mutex_family.hpp>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <new>
@@ -27,42 +28,42 @@ std::size_t in_steps(std::size_t bytes) {
     return (bytes + kStep - 1) / kStep * kStep;
 }
 
-/// Reserves addresses that begin at a large page; null where the system refuses.
+/// Returns addresses that nobody may read or write yet; null where the system refuses.
 char* reserve(std::size_t bytes) {
     void* const found =
         mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return found == MAP_FAILED ? nullptr : static_cast<char*>(found);
+}
+char* at_large_page(char* reserved) {
+    auto const address = reinterpret_cast<std::uintptr_t>(reserved);
+    return reserved + (kStep - address % kStep) % kStep;
 }
 
 } // namespace
 
 struct MemoryPool::Blocks {
     std::mutex mutex;
-    std::size_t most;            ///< bytes that are reserved, and one step to align them
-    char* reserved;              ///< null: none
-    char* begin;                 ///< where they begin at a large page
+    std::size_t room;            ///< bytes from `begin` that blocks may take
+    char* reserved;              ///< those, and one step more, to align them; null: none
+    char* begin;                 ///< at a large page
     std::size_t open = 0;        ///< bytes that may be read and written
     std::size_t extent = 0;      ///< bytes that blocks lie in, or gaps between them
     BestFit* best_fit = nullptr; ///< lies at `begin`, before the blocks
 
     explicit Blocks(std::size_t bytes)
-        : most(in_steps(bytes) + kStep), reserved(bytes > 0 ? reserve(most) : nullptr),
-          begin(reserved) {
-        if (!reserved) return;
-        void* aligned = reserved;
-        std::size_t room = most;
-        begin = static_cast<char*>(std::align(kStep, most - kStep, aligned, room));
-        if (extend(kFirst)) best_fit = new (begin) BestFit(extent, 0);
+        : room(in_steps(bytes)), reserved(room > 0 ? reserve(room + kStep) : nullptr),
+          begin(reserved ? at_large_page(reserved) : nullptr) {
+        if (reserved && extend(kFirst)) best_fit = new (begin) BestFit(extent, 0);
     }
     ~Blocks() {
-        if (reserved) munmap(reserved, most);
+        if (reserved) munmap(reserved, room + kStep);
     }
     Blocks(Blocks const&) = delete;
     Blocks& operator=(Blocks const&) = delete;
 
     /// Lets `more` bytes be written to, if so many are reserved.
     bool extend(std::size_t more) {
-        if (most - kStep - extent < more) return false;
+        if (room - extent < more) return false;
         std::size_t const wanted = in_steps(extent + more);
         if (wanted > open) {
             if (mprotect(begin + open, wanted - open, PROT_READ | PROT_WRITE) != 0) return false;
@@ -74,7 +75,7 @@ struct MemoryPool::Blocks {
     }
 
     void* take(std::size_t bytes) {
-        if (!best_fit || bytes > most) return nullptr;
+        if (!best_fit || bytes > room) return nullptr;
         if (void* const block = best_fit->allocate(bytes)) return block;
         // No more than the block takes: what is left over at the end would be the best fit of
         // later ones, before gaps that have been used.
@@ -101,7 +102,7 @@ void MemoryPool::give_back(void* block) {
 bool MemoryPool::holds(void const* block) const {
     std::less_equal<> const before;
     return blocks_->reserved && before(blocks_->begin, block) &&
-           !before(blocks_->begin + (blocks_->most - kStep), block);
+           !before(blocks_->begin + blocks_->room, block);
 }
 
 std::size_t MemoryPool::extent() const {

@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
+#include <malloc.h>
+
+#include <mutex>
 
 #include "framework/parallelize/memory_pool.hpp"
 
@@ -14,6 +17,13 @@ class PooledAllocator : public c10::Allocator {
   public:
     static constexpr std::size_t kLarge = 128 << 10;
 
+    /// Has tensors of the CPU come from here from now on.
+    static void install() {
+        static auto* const kAllocator =
+            new PooledAllocator; // is never destroyed: tensors outlive all
+        c10::SetAllocator(at::kCPU, kAllocator);
+    }
+
     at::DataPtr allocate(std::size_t bytes) override {
         void* block = bytes >= kLarge ? pool().take(bytes) : nullptr;
         if (!block) block = c10::alloc_cpu(bytes);
@@ -23,7 +33,6 @@ class PooledAllocator : public c10::Allocator {
     void copy_data(void* to, void const* from, std::size_t bytes) const override {
         default_copy_data(to, from, bytes);
     }
-    /// Is never destroyed: tensors outlive all else.
     static MemoryPool& pool() {
         static auto* const kPool = new MemoryPool(addresses_for_a_pool());
         return *kPool;
@@ -35,13 +44,19 @@ class PooledAllocator : public c10::Allocator {
     }
 };
 
-/// Has tensors of the CPU lie in the pool from now on. AddressSanitizer sees blocks of the C
-/// library alone, so that its builds keep those.
-inline void keep_tensors_in_a_pool() {
+/// Keeps the memory that tensors of the CPU leave for those that come: given back to the kernel, it
+/// would be cleared page by page again. They lie in the pool where there is one, else with the C
+/// library, whose blocks AddressSanitizer looks after.
+inline void keep_memory_of_tensors() {
+    static std::once_flag once;
+    std::call_once(once, [] {
 #if !defined(__SANITIZE_ADDRESS__)
-    static PooledAllocator allocator;
-    c10::SetAllocator(at::kCPU, &allocator);
+        if (addresses_for_a_pool() > 0) return PooledAllocator::install();
 #endif
+        mallopt(M_MMAP_THRESHOLD, 32 << 20);
+        mallopt(M_TRIM_THRESHOLD, 1 << 30);
+        mallopt(M_TOP_PAD, 64 << 20);
+    });
 }
 
 } // namespace trireme::framework::parallelize

@@ -280,8 +280,10 @@ BlockProfile profile_blocks(model::Config const& model, ProfileRequest const& r)
     double const tokens = static_cast<double>(r.samples * r.length), t = r.tensor;
     double const width = r.compute == parallelize::Compute::bf16 ? 2 : 4;
     profile.boundary = tokens * static_cast<double>(model.hidden) * width / t;
-    if (model.gated)
-        profile.layer_again = tokens * static_cast<double>(model.feed_forward) * width / t;
+    double const norms = !r.gpu && r.tensor == 1 && model.norm_first ? 2 : 0;
+    profile.layer_again = tokens * width *
+                          ((model.gated ? static_cast<double>(model.feed_forward) / t : 0) +
+                           norms * static_cast<double>(model.hidden));
     profile.layer_extra =
         std::max(most_at(memory, "backward", kLayers) - kLayers * profile.saved_layer,
                  most_at(memory, "backward", kLayers - 1) - (kLayers - 1) * profile.saved_layer);

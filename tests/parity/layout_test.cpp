@@ -60,6 +60,19 @@ TEST(Bitwise, OneHashForEveryZeroStageDepthAndSchedule) {
     }
 }
 
+/// Without dropout a residual addition hands one gradient to both of its parts, which weight
+/// gradients that wait must find as it was.
+TEST(Bitwise, OneHashForEveryScheduleWithoutDropout) {
+    RunOptions options{.steps = 4, .dropout = 0};
+    Curve const alone = train_as_threads(1, options);
+    for (auto const schedule : {parallel::ScheduleKind::gpipe, parallel::ScheduleKind::one_f_one_b,
+                                parallel::ScheduleKind::zero_bubble}) {
+        options.parallel = {.pipeline = 2, .schedule = schedule};
+        EXPECT_EQ(train_as_threads(2, options).weights_sha256, alone.weights_sha256)
+            << describe(2, options.parallel);
+    }
+}
+
 TEST(Bitwise, OneHashWhenComputingInBfloat16) {
     RunOptions options{.compute = parallelize::Compute::bf16, .steps = 3};
     Curve const alone = train_as_threads(1, options);

@@ -95,6 +95,7 @@ TEST(PlanMemory, SumsAreCloseToTheCodeThatTrains) {
              {8, {.zero = 3}, 2},
              {4, {.pipeline = 4}, 2, 8},
              {4, {.pipeline = 4, .schedule = ScheduleKind::zero_bubble}, 2, 8},
+             {4, {.pipeline = 4, .schedule = ScheduleKind::zero_bubble}, 2, 8, false},
              {4, {.pipeline = 4, .schedule = ScheduleKind::interleaved, .virtual_stages = 2}, 2, 8},
              {16, {.pipeline = 2, .tensor = 2, .zero = 1, .recompute = Recompute::full}, 4, 4}})
         EXPECT_LT(worst_stage(c, eight_layers()), 0.08) << describe(c.ranks, c.section);

@@ -96,7 +96,7 @@ TEST(Fused, RmsNormIsTheKernelsOfTheCpu) {
     for (std::size_t i = 0; i < c.n; ++i) h[i] = c.x[i] + c.part[i];
     rms_norm_forward(c.rows, c.width, h.data(), c.weight.data(), 1e-5, y.data(), inverse.data());
     rms_norm_backward(c.rows, c.width, c.dy.data(), h.data(), c.weight.data(), inverse.data(),
-                      {c.dh.data(), dx.data(), dweight.data()});
+                      {dx.data(), dweight.data(), c.dh.data()});
     by_every_team(c.forward(), [&](char const* team) {
         expect_near(c.h, h, 0, team);
         expect_near(c.y, y, 1e-13, team);

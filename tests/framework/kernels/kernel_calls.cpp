@@ -117,7 +117,7 @@ MEASURED void measured_rms_norm_forward(Work& w) {
 }
 MEASURED void measured_rms_norm_backward(Work& w) {
     kernels::rms_norm_backward(kRows, kWidth, w.dy.data(), w.x.data(), w.weight.data(),
-                               w.inverse.data(), {nullptr, w.dx.data(), w.dweight.data()});
+                               w.inverse.data(), {w.dx.data(), w.dweight.data()});
 }
 MEASURED void measured_gated_silu_forward(Work& w) {
     kernels::gated_silu_forward(kCount, w.x.data(), w.dy.data(), w.y.data());

@@ -92,7 +92,7 @@ TEST(SmallTilesOf, UpdatesMasksAndNormsChangeRoundingAlone) {
         std::vector<double> y(x.size()), inverse(131), dx(x.size()), dweight(37);
         rms_norm_forward(131, 37, x.data(), weight.data(), 1e-5, y.data(), inverse.data());
         rms_norm_backward(131, 37, dy.data(), x.data(), weight.data(), inverse.data(),
-                          {nullptr, dx.data(), dweight.data()});
+                          {dx.data(), dweight.data()});
         dx.insert(dx.end(), dweight.begin(), dweight.end());
         return dx;
     });
