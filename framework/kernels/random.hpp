@@ -2,6 +2,7 @@
 // draws it again.
 #pragma once
 #include <cstdint>
+#include <span>
 
 namespace trireme::framework::kernels {
 
@@ -13,6 +14,21 @@ struct DropoutKey {
 DropoutKey dropout_key(std::uint64_t seed, std::uint64_t step, std::uint64_t site,
                        double probability);
 
+/// Philox blocks that are drawn at a time.
+inline constexpr int kBlocks = 16;
+/// Counters (low = row << 32 | first, high) of a block, and of the 15 whose `first` follows.
+struct BlockCounters {
+    std::uint64_t key, high;
+    std::uint32_t row, first;
+};
+/// One way to draw the 64 words of 16 blocks, in order.
+struct BlockDraw {
+    char const* instructions; ///< "x86-64-v3", ...
+    void (*draw)(BlockCounters const& counters, std::uint32_t* words);
+};
+/// Those that this processor can run, the one that dropout takes first.
+std::span<BlockDraw const> block_draws();
+
 /// factors[i] = 0 or 1 / (1 - p) for elements first + i, 0 <= i < count, of row (high, row); first
 /// is a multiple of 4. Element e takes word e mod 4 of the Philox block with counter (low = row <<
 /// 32 | e / 4, high).
@@ -20,10 +36,10 @@ template <typename T>
 void dropout_factors(DropoutKey const& key, std::uint64_t high, std::uint32_t row,
                      std::int64_t first, std::int64_t count, T* factors);
 
-/// y[r, :] = x[r, :] * factors, where row r is token `position[r]` of sample `sample[r]`. May be in
-/// place.
+/// y[r, :] = x[r, :] * factors + residual[r, :], where row r is token `position[r]` of sample
+/// `sample[r]`. x, and the residual if there is one, may be y.
 template <typename T>
 void dropout_rows(DropoutKey const& key, std::int64_t const* sample, std::int32_t const* position,
-                  std::int64_t rows, std::int64_t width, T const* x, T* y);
+                  std::int64_t rows, std::int64_t width, T const* x, T const* residual, T* y);
 
 } // namespace trireme::framework::kernels

@@ -45,7 +45,6 @@ Rows chosen(Rows const& all, std::vector<std::int64_t> const& tokens) {
     return rows;
 }
 
-/// residual + x dropped; the residual may be undefined.
 at::Tensor drop_fused(kernels::DropoutKey const& key, Rows const& rows, at::Tensor const& input,
                       at::Tensor const& residual) {
     at::Tensor const x = input.contiguous(),
@@ -63,15 +62,19 @@ at::Tensor drop_fused(kernels::DropoutKey const& key, Rows const& rows, at::Tens
     return y;
 }
 
-at::Tensor drop_rows(kernels::DropoutKey const& key, Rows const& rows, at::Tensor const& input) {
-    if (parallel::composed(input)) return drop_fused(key, rows, input, {});
-    at::Tensor const x = for_kernel(input);
-    at::Tensor const y = at::empty_like(x);
-    parallel::note_kernel("trireme::dropout_rows", {x}, {y});
+/// residual + x dropped; the residual may be undefined.
+at::Tensor drop_rows(kernels::DropoutKey const& key, Rows const& rows, at::Tensor const& input,
+                     at::Tensor const& residual = {}) {
+    if (parallel::composed(input)) return drop_fused(key, rows, input, residual);
+    bool const adds = residual.defined();
+    at::Tensor const x = for_kernel(input), more = adds ? for_kernel(residual) : residual,
+                     y = at::empty_like(x);
+    parallel::note_kernel("trireme::dropout_rows", adds ? variable_list{x, more} : variable_list{x},
+                          {y});
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::dropout_rows(key, rows.samples.data(), rows.positions.data(), x.size(0), x.size(1),
-                              data, write<T>(y));
+        kernels::dropout_rows<T>(key, rows.samples.data(), rows.positions.data(), x.size(0),
+                                 x.size(1), data, adds ? read<T>(more) : nullptr, write<T>(y));
     });
     return y.to(input.scalar_type());
 }
@@ -81,8 +84,7 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
     static Variable forward(AutogradContext* context, Variable const& x,
                             std::optional<at::Tensor> const& residual,
                             kernels::DropoutKey const& key, std::shared_ptr<Rows const> rows) {
-        at::Tensor const y =
-            residual ? drop_fused(key, *rows, x, *residual) : drop_rows(key, *rows, x);
+        at::Tensor const y = drop_rows(key, *rows, x, residual.value_or(at::Tensor()));
         context->saved_data["key"] = static_cast<std::int64_t>(key.key);
         context->saved_data["probability"] = key.probability;
         context->saved_data["added"] = residual.has_value();
@@ -125,7 +127,7 @@ at::Tensor dropout(at::Tensor const& x, DropoutUse const& use) {
 }
 
 at::Tensor add_dropped(at::Tensor const& x, at::Tensor const& part, DropoutUse const& use) {
-    if (!parallel::composed(x) || !drops(use.probability, use.pass)) return x + dropout(part, use);
+    if (!drops(use.probability, use.pass)) return x + part;
     return DropoutFunction::apply(part, x, key_of(use.probability, use.pass, use.site),
                                   std::make_shared<Rows const>(rows_of(use, x.size(0))));
 }

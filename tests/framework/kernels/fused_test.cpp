@@ -44,8 +44,8 @@ TEST(Fused, DropoutMasksAreTheCpusToTheBit) {
     auto const key = dropout_key(~std::uint64_t{0}, 3, 7, 0.3);
     auto const x = numbers<double>(5 * 68, 1), residual = numbers<double>(5 * 68, 2);
     Doubles expected(x.size()), out(x.size());
-    kernels::dropout_rows(key, samples.data(), positions32.data(), 5, width, x.data(),
-                          expected.data());
+    kernels::dropout_rows<double>(key, samples.data(), positions32.data(), 5, width, x.data(),
+                                  nullptr, expected.data());
     Dropout const drop{key.key, static_cast<std::uint32_t>(0.3 * 0x1p32), 1 / (1 - 0.3),
                        samples.data(), positions.data()};
     by_every_team(DropRows<double>{5, width, x.data(), nullptr, drop, out.data()},

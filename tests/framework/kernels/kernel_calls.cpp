@@ -132,7 +132,7 @@ MEASURED void measured_rotary(Work& w) {
 }
 MEASURED void measured_dropout(Work& w) {
     kernels::dropout_rows(kernels::dropout_key(1, 2, 3, 0.1), w.sample.data(), w.position.data(),
-                          kRows, kWidth, w.x.data(), w.y.data());
+                          kRows, kWidth, w.x.data(), w.dy.data(), w.y.data());
 }
 MEASURED void measured_attention_forward(Work& w) {
     w.decoder.forward();

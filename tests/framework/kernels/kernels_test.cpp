@@ -1,11 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
 #include <set>
 #include <vector>
 
+#include "cluster/philox.hpp"
 #include "framework/kernels/adamw.hpp"
 #include "framework/kernels/attention.hpp"
 #include "framework/kernels/cross_entropy.hpp"
@@ -190,16 +192,48 @@ TEST(Dropout, DependsOnSampleAndPositionNotOnThePlaceInTheMicroBatch) {
     std::int64_t const width = 37;
     std::vector<float> const x(5 * 37, 1.0F);
     std::vector<float> y(x.size()), other(x.size());
-    dropout_rows(key, std::vector<std::int64_t>{7, 7, 9, 9, 9}.data(),
-                 std::vector<std::int32_t>{0, 1, 0, 1, 2}.data(), 5, width, x.data(), y.data());
-    dropout_rows(key, std::vector<std::int64_t>{9, 9, 9, 7, 7}.data(),
-                 std::vector<std::int32_t>{0, 1, 2, 0, 1}.data(), 5, width, x.data(), other.data());
+    dropout_rows<float>(key, std::vector<std::int64_t>{7, 7, 9, 9, 9}.data(),
+                        std::vector<std::int32_t>{0, 1, 0, 1, 2}.data(), 5, width, x.data(),
+                        nullptr, y.data());
+    dropout_rows<float>(key, std::vector<std::int64_t>{9, 9, 9, 7, 7}.data(),
+                        std::vector<std::int32_t>{0, 1, 2, 0, 1}.data(), 5, width, x.data(),
+                        nullptr, other.data());
     EXPECT_TRUE(std::equal(y.begin() + 2 * 37, y.end(), other.begin()));
     EXPECT_TRUE(std::equal(y.begin(), y.begin() + 2 * 37, other.begin() + 3 * 37));
     std::vector<float> next(x.size());
-    dropout_rows(dropout_key(1, 3, 3, 0.3), std::vector<std::int64_t>{7, 7, 9, 9, 9}.data(),
-                 std::vector<std::int32_t>{0, 1, 0, 1, 2}.data(), 5, width, x.data(), next.data());
+    dropout_rows<float>(dropout_key(1, 3, 3, 0.3), std::vector<std::int64_t>{7, 7, 9, 9, 9}.data(),
+                        std::vector<std::int32_t>{0, 1, 0, 1, 2}.data(), 5, width, x.data(),
+                        nullptr, next.data());
     EXPECT_NE(y, next) << "another step has another mask";
+}
+
+TEST(Dropout, AddsTheResidual) {
+    auto const key = dropout_key(1, 2, 3, 0.3);
+    std::vector<std::int64_t> const sample{7, 9};
+    std::vector<std::int32_t> const position{1, 0};
+    std::vector<double> const x = numbers<double>(2 * 70, 5), residual = numbers<double>(2 * 70, 6);
+    std::vector<double> dropped(x.size()), sum = residual;
+    dropout_rows<double>(key, sample.data(), position.data(), 2, 70, x.data(), nullptr,
+                         dropped.data());
+    dropout_rows<double>(key, sample.data(), position.data(), 2, 70, x.data(), sum.data(),
+                         sum.data());
+    for (std::size_t i = 0; i < x.size(); ++i)
+        ASSERT_NEAR(sum[i], dropped[i] + residual[i], 1e-15) << "element " << i;
+}
+
+/// Counters with all their bits in use, and blocks whose numbers pass 2^32.
+TEST(Dropout, EachWayToDrawItsWordsIsPhilox) {
+    BlockCounters const at{0x9E3779B97F4A7C15, 0xFEDCBA9876543210, 0x87654321, 0xFFFFFFF9};
+    for (BlockDraw const& way : block_draws()) {
+        std::array<std::uint32_t, 4 * kBlocks> words{};
+        way.draw(at, words.data());
+        for (std::uint32_t i = 0; i < words.size(); ++i) {
+            std::uint32_t const block = at.first + i / 4;
+            auto const expected =
+                cluster::philox(at.key, static_cast<std::uint64_t>(at.row) << 32 | block, at.high);
+            ASSERT_EQ(words[i], expected[i % 4]) << way.instructions << ", word " << i;
+        }
+    }
 }
 
 /// 2 seeds x 2 steps x 24 sites x 2 samples x 2 positions: no two of the masks are alike, and all
