@@ -14,8 +14,7 @@
 namespace trireme::framework::planning {
 
 /// Counts the tensors that the calling thread allocates on a device (CPU or meta), whoever frees
-/// them. The allocator of a device is put in place by the first meter of it
-/// and stays for the process.
+/// them. A device's first meter puts an allocator in place, which stays for the process.
 class MemoryMeter {
   public:
     explicit MemoryMeter(c10::DeviceType device);
