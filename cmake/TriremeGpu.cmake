@@ -27,7 +27,7 @@ foreach(arch IN LISTS TRIREME_CUDA_ARCHITECTURES)
   list(APPEND flags -gencode "arch=compute_${arch},code=sm_${arch}")
 endforeach()
 file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/cuda")
-# --threads 0: one architecture on each core. -fmad=false: the CPU kernels form no fused multiply-adds in element-wise updates either.
+# --threads 0: one architecture on each core. -fmad=false: the updates of the CPU fuse no multiply-adds either.
 function(trireme_cuda_object result source)
   get_filename_component(name "${source}" NAME_WE)
   set(object "${CMAKE_BINARY_DIR}/cuda/${name}.o")

@@ -1,6 +1,6 @@
 // Element-wise updates and sums over parameters. Vector bodies and tails use the same arithmetic
-// (no fused multiply-add is formed in this file), so an element's result does not depend on where a
-// shard is cut.
+// (each operation rounds: no multiply-adds are fused), so an element's result does not depend on
+// where a shard is cut.
 #pragma once
 #include <cstdint>
 

@@ -1,5 +1,5 @@
 // Runs the programs of framework/kernels/fused on a GPU: a row for each block of threads. Compiled
-// with -fmad=false: the host forms no fused multiply-adds here either.
+// with -fmad=false: the updates of the CPU fuse no multiply-adds either.
 #include "framework/kernels/fused/programs.hpp"
 
 namespace trireme::framework::kernels::fused {

@@ -34,6 +34,31 @@ TEST(ExpFast, IsWithinTwoUlp) {
     EXPECT_EQ(exp_fast(0.0F), 1.0F);
 }
 
+/// The loop here is compiled without fused multiply-adds.
+TEST(AdamW, RoundsAfterEachOperationOnEveryProcessor) {
+    std::size_t const n = 1003;
+    auto w = numbers<double>(n, 1), g = numbers<double>(n, 2), m = numbers<double>(n, 3),
+         v = numbers<double>(n, 4), average = numbers<double>(n, 5);
+    for (auto& x : v) x = std::abs(x);
+    auto w2 = w, m2 = m, v2 = v, average2 = average;
+    double scale = 0.7;
+    AdamWStep const step{1e-2, 0.9, 0.999, 1e-8, 0.1, 0.3, 0.2, &scale};
+    adamw<double>(static_cast<std::int64_t>(n), step, w.data(), g.data(), m.data(), v.data());
+    moving_average<double>(static_cast<std::int64_t>(n), 0.7, &scale, w.data(), average.data());
+    double const rate = 1e-2 / 0.3, root = 1 / std::sqrt(0.2);
+    for (std::size_t i = 0; i < n; ++i) {
+        double const gradient = g[i] * scale;
+        m2[i] = 0.9 * m2[i] + (1 - 0.9) * gradient;
+        v2[i] = 0.999 * v2[i] + (1 - 0.999) * gradient * gradient;
+        w2[i] = w2[i] * (1 - 1e-2 * 0.1) - rate * m2[i] / (std::sqrt(v2[i]) * root + 1e-8);
+        average2[i] = 0.7 * average2[i] + (1 - 0.7) * w2[i];
+    }
+    EXPECT_EQ(m, m2);
+    EXPECT_EQ(v, v2);
+    EXPECT_EQ(w, w2);
+    EXPECT_EQ(average, average2);
+}
+
 TEST(AdamW, EqualsTheTextbookAndDoesNotDependOnWhereAShardIsCut) {
     std::size_t const n = 40003; // more than one thread takes at a time, and a tail
     auto w = numbers<float>(n, 1), g = numbers<float>(n, 2), m = numbers<float>(n, 3),
