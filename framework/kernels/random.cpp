@@ -147,12 +147,12 @@ TRIREME_INLINE void row_part(RowDraw<T> const& row, std::int64_t width, T const*
     }
 }
 
-TRIREME_CLONES void factors_of(RowDraw<float> const& d, std::int64_t first, std::int64_t n,
-                               float* f) {
+TRIREME_CLONES void row_factors(RowDraw<float> const& d, std::int64_t first, std::int64_t n,
+                                float* f) {
     factors_part(d, first, n, f);
 }
-TRIREME_CLONES void factors_of(RowDraw<double> const& d, std::int64_t first, std::int64_t n,
-                               double* f) {
+TRIREME_CLONES void row_factors(RowDraw<double> const& d, std::int64_t first, std::int64_t n,
+                                double* f) {
     factors_part(d, first, n, f);
 }
 TRIREME_CLONES void drop_row(RowDraw<float> const& d, std::int64_t n, float const* x,
@@ -180,7 +180,7 @@ DropoutKey dropout_key(std::uint64_t seed, std::uint64_t step, std::uint64_t sit
 template <typename T>
 void dropout_factors(DropoutKey const& key, std::uint64_t high, std::uint32_t row,
                      std::int64_t first, std::int64_t count, T* factors) {
-    factors_of(RowDraw<T>(key, high, row), first, count, factors);
+    row_factors(RowDraw<T>(key, high, row), first, count, factors);
 }
 
 template <typename T>
