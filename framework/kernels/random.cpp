@@ -17,6 +17,10 @@ namespace {
 
 constexpr std::uint64_t kDropoutPurpose = 0x64726f706f7574ULL; // "dropout"
 
+/// Philox's multipliers, and what its key grows by in each round.
+constexpr std::uint64_t kMultiplyA = 0xD2511F53, kMultiplyB = 0xCD9E8D57;
+constexpr std::uint32_t kWeylA = 0x9E3779B9, kWeylB = 0xBB67AE85;
+
 /// The arithmetic of cluster::philox, lane by lane, as the compiler vectorises it.
 TRIREME_CLONES void draw_any(BlockCounters const& at, std::uint32_t* words) {
     std::uint32_t w[4][kBlocks];
@@ -30,16 +34,15 @@ TRIREME_CLONES void draw_any(BlockCounters const& at, std::uint32_t* words) {
          key_b = static_cast<std::uint32_t>(at.key >> 32);
     for (int round = 0; round < 10; ++round) {
         for (int l = 0; l < kBlocks; ++l) {
-            std::uint64_t const a = std::uint64_t{0xD2511F53} * w[0][l],
-                                b = std::uint64_t{0xCD9E8D57} * w[2][l];
+            std::uint64_t const a = kMultiplyA * w[0][l], b = kMultiplyB * w[2][l];
             std::uint32_t const x1 = w[1][l], x3 = w[3][l];
             w[0][l] = static_cast<std::uint32_t>(b >> 32) ^ x1 ^ key_a;
             w[1][l] = static_cast<std::uint32_t>(b);
             w[2][l] = static_cast<std::uint32_t>(a >> 32) ^ x3 ^ key_b;
             w[3][l] = static_cast<std::uint32_t>(a);
         }
-        key_a += 0x9E3779B9;
-        key_b += 0xBB67AE85;
+        key_a += kWeylA;
+        key_b += kWeylB;
     }
     for (int l = 0; l < kBlocks; ++l)
         for (int c = 0; c < 4; ++c) words[4 * l + c] = w[c][l];
@@ -57,8 +60,8 @@ TRIREME_AVX2 TRIREME_INLINE __m256i all(std::uint64_t word) {
     return _mm256_set1_epi64x(static_cast<long long>(word & 0xFFFFFFFF));
 }
 TRIREME_AVX2 TRIREME_INLINE Words next_round(Words const& w, __m256i key_a, __m256i key_b) {
-    __m256i const a = _mm256_mul_epu32(all(0xD2511F53), w.x0),
-                  b = _mm256_mul_epu32(all(0xCD9E8D57), w.x2);
+    __m256i const a = _mm256_mul_epu32(all(kMultiplyA), w.x0),
+                  b = _mm256_mul_epu32(all(kMultiplyB), w.x2);
     return {_mm256_srli_epi64(b, 32) ^ w.x1 ^ key_a, b, _mm256_srli_epi64(a, 32) ^ w.x3 ^ key_b, a};
 }
 /// Lanes hold blocks 0, 2, 1 and 3, so that they lie in order when pairs of words are put together.
@@ -77,7 +80,7 @@ TRIREME_AVX2 void draw_avx2(BlockCounters const& at, std::uint32_t* words) {
                    all(at.row), all(at.high), all(at.high >> 32)};
         Words far{near.x0 + all(4), near.x1, near.x2, near.x3};
         std::uint64_t key_a = at.key, key_b = at.key >> 32;
-        for (int round = 0; round < 10; ++round, key_a += 0x9E3779B9, key_b += 0xBB67AE85) {
+        for (int round = 0; round < 10; ++round, key_a += kWeylA, key_b += kWeylB) {
             near = next_round(near, all(key_a), all(key_b));
             far = next_round(far, all(key_a), all(key_b));
         }
