@@ -1,6 +1,7 @@
 #include "parallel/gradient_reducer.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
@@ -84,13 +85,7 @@ void GradientReducer::reduce(Unit& unit, bool last) {
     std::vector<at::Tensor> const buffers = unit.close_micro_batch();
     for (std::size_t use = 0; use < buffers.size(); ++use)
         if (store_.options().zero == 0)
-            in_flight_.push_back({&unit,
-                                  use,
-                                  last,
-                                  buffers[use],
-                                  {},
-                                  data_.all_reduce(buffer_of(buffers[use]), cluster::ReduceOp::sum,
-                                                   "gradient/" + unit.name)});
+            reduce_to_all(unit, use, buffers[use], last);
         else
             reduce_to_owners(unit, use, buffers[use], last);
     bool const goes_on = store_.options().zero > 0 && mesh_.along(Axis::replicate).size() > 1;
@@ -99,6 +94,20 @@ void GradientReducer::reduce(Unit& unit, bool last) {
     // costs nothing, since the host does not wait for the reduction before it.
     std::size_t const most = goes_on && own_group_ ? 1 : budgets.reductions.load();
     while (in_flight_.size() > most) complete_first();
+}
+
+void GradientReducer::reduce_to_all(Unit& unit, std::size_t use, at::Tensor const& buffer,
+                                    bool last) {
+    PackedRows packed = pack_rows(unit, buffer, data_);
+    at::Tensor const source = packed.values.defined() ? packed.values : buffer;
+    in_flight_.push_back(
+        {&unit,
+         use,
+         last,
+         source,
+         {},
+         data_.all_reduce(buffer_of(source), cluster::ReduceOp::sum, "gradient/" + unit.name),
+         std::move(packed)});
 }
 
 void GradientReducer::reduce_to_owners(Unit& unit, std::size_t use, at::Tensor const& buffer,
@@ -116,6 +125,7 @@ void GradientReducer::reduce_to_owners(Unit& unit, std::size_t use, at::Tensor c
 void GradientReducer::complete_first() {
     auto& first = in_flight_.front();
     parallel::finish(first.work, first.source);
+    if (first.packed.values.defined()) first.packed.unpack(first.unit->total[first.use]);
     if (first.arrived.defined()) first.unit->total[first.use].add_(first.arrived);
     if (first.last && store_.options().zero > 0) add_over_replicas(*first.unit, first.use);
     in_flight_.pop_front();

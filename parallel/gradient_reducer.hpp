@@ -21,6 +21,7 @@
 
 #include "cluster/communicator.hpp"
 #include "parallel/mesh.hpp"
+#include "parallel/packed_rows.hpp"
 #include "parallel/parameter_store.hpp"
 
 namespace trireme::parallel {
@@ -56,8 +57,11 @@ class GradientReducer {
         /// arrived: to be added to the kept sum; undefined if it is that sum
         at::Tensor source, arrived;
         cluster::Work work;
+        PackedRows packed = {}; ///< its values are the source, if there are any
     };
     void reduce(Unit& unit, bool last);
+    /// Starts the sum that all ranks keep.
+    void reduce_to_all(Unit& unit, std::size_t use, at::Tensor const& buffer, bool last);
     /// `buffer`: of that use; undefined if nothing was delivered to it.
     void reduce_to_owners(Unit& unit, std::size_t use, at::Tensor const& buffer, bool last);
     void complete_first();

@@ -119,8 +119,7 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
         auto const& table = recall<ParameterUse const>(context, "table");
         if (table.trainable())
             now_or_later([&table, dy = gradients[0], ids = context->saved_data["ids"].toTensor()] {
-                auto const [gradient, fresh] = table.accumulate();
-                if (fresh) gradient.zero_();
+                at::Tensor const gradient = table.accumulate_rows(ids);
                 add_rows(gradient, dy.to(gradient.scalar_type()).contiguous(), ids);
             });
         return {{}, {}, {}};

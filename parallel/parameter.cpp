@@ -1,5 +1,7 @@
 #include "parallel/parameter.hpp"
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "cluster/error.hpp"
@@ -26,6 +28,10 @@ std::int64_t Parameter::numel() const {
 at::Tensor const& Parameter::master() const {
     if (!master_.defined()) throw cluster::JobError(spec_.name + ": its master copy is sharded");
     return master_;
+}
+
+at::Tensor Parameter::touched_rows() const {
+    return sinks_.size() == 1 ? sinks_.front().touched : at::Tensor();
 }
 
 at::Tensor const& Parameter::gradient() const {
@@ -69,6 +75,27 @@ void mark_written(bool& written, std::string const& name) {
                                 "parameter needs its own sink");
     written = true;
 }
+
+/// Marks rows `ids`; those below 0 are of no row.
+void mark_rows(at::Tensor const& marks, at::Tensor const& ids) {
+    if (marks.is_meta()) return;
+    auto* const mark = marks.mutable_data_ptr<std::uint8_t>();
+    auto const* const id = ids.const_data_ptr<std::int64_t>();
+    for (std::int64_t t = 0; t < ids.numel(); ++t)
+        if (id[t] >= 0) mark[id[t]] = 1;
+}
+
+/// Zeroes the marked rows of a table, and the marks.
+void clear_rows(at::Tensor const& table, at::Tensor const& marks) {
+    if (marks.is_meta()) return;
+    auto* const mark = marks.mutable_data_ptr<std::uint8_t>();
+    auto* const bytes = static_cast<std::byte*>(table.mutable_data_ptr());
+    std::size_t const rows = static_cast<std::size_t>(table.size(0)),
+                      row_bytes = static_cast<std::size_t>(table.size(1)) * table.element_size();
+    for (std::size_t row = 0; row < rows; ++row)
+        if (mark[row]) std::memset(bytes + row * row_bytes, 0, row_bytes);
+    std::fill_n(mark, rows, std::uint8_t{0});
+}
 } // namespace
 
 void product_into(at::Tensor const& sum, at::Tensor const& a, at::Tensor const& b, bool fresh) {
@@ -92,6 +119,7 @@ void ParameterUse::deliver_product(at::Tensor const& a, at::Tensor const& b) con
     now_or_later([parameter = parameter_, use = use_, a, b] {
         auto& sink = parameter->sink(use);
         mark_written(sink.written, parameter->spec().name);
+        sink.touched = at::Tensor();
         product_into(sink.gradient, a, b, !sink.holds_sum);
         sink.holds_sum = true;
     });
@@ -101,6 +129,7 @@ void ParameterUse::deliver(at::Tensor const& gradient) const {
     now_or_later([parameter = parameter_, use = use_, gradient] {
         auto& sink = parameter->sink(use);
         mark_written(sink.written, parameter->spec().name);
+        sink.touched = at::Tensor();
         sink.holds_sum ? sink.gradient.add_(gradient) : sink.gradient.copy_(gradient);
         sink.holds_sum = true;
     });
@@ -109,7 +138,26 @@ void ParameterUse::deliver(at::Tensor const& gradient) const {
 ParameterUse::Accumulator ParameterUse::accumulate() const {
     auto& sink = parameter_->sink(use_);
     mark_written(sink.written, name());
+    sink.touched = at::Tensor();
     return {sink.gradient, !std::exchange(sink.holds_sum, true)};
+}
+
+at::Tensor ParameterUse::accumulate_rows(at::Tensor const& ids) const {
+    auto& sink = parameter_->sink(use_);
+    mark_written(sink.written, name());
+    if (!std::exchange(sink.holds_sum, true)) sink.clear();
+    if (sink.touched.defined()) mark_rows(sink.touched, ids);
+    return sink.gradient;
+}
+
+void Parameter::Sink::clear() {
+    if (touched.defined()) {
+        clear_rows(gradient, touched);
+        return;
+    }
+    gradient.zero_();
+    if (by_rows && !composed(gradient))
+        touched = at::zeros({gradient.size(0)}, gradient.options().dtype(at::kByte));
 }
 
 namespace {

@@ -43,6 +43,8 @@ struct ParameterSpec {
     bool input_major = false;
     /// row of an embedding that gets no gradient as an input (torch's padding_idx)
     std::int64_t untrained_row = -1;
+    /// a table that only an embedding reads: a gradient has the rows of the tokens alone
+    bool by_rows = false;
 };
 
 /// The number that all elements begin with; 0 for those that are drawn around it.
@@ -76,6 +78,9 @@ class Parameter {
     at::Tensor const& master() const;
     /// Gradient of the whole step [shape()], once reduced. ZeRO 0 only.
     at::Tensor const& gradient() const;
+    /// Marks of the rows of gradient(), uint8 [rows of the slice]: those marked 0 are zero.
+    /// Undefined where any row may hold something.
+    at::Tensor touched_rows() const;
 
   private:
     friend class ParameterStore;
@@ -86,6 +91,10 @@ class Parameter {
         at::Tensor gradient;    ///< undefined while the unit has no buffer for it
         bool holds_sum = false; ///< the next gradient of this use is added, not stored
         bool written = false;   ///< since the start of this micro-batch
+        bool by_rows = false;   ///< keeps account of the rows that are not zero
+        at::Tensor touched;     ///< that account; undefined: any row may hold something
+        /// Zeroes the gradient, and begins an account where it keeps one.
+        void clear();
     };
     Sink& sink(int use);
 
@@ -136,6 +145,9 @@ class ParameterUse {
         bool fresh;
     };
     Accumulator accumulate() const;
+    /// Serves gradients that are made of rows `ids` (int64; -1: of none), inside now_or_later:
+    /// returns the buffer to add them into. Call once per micro-batch; counts as delivered.
+    at::Tensor accumulate_rows(at::Tensor const& ids) const;
 
   private:
     Parameter* parameter_ = nullptr;

@@ -7,8 +7,10 @@
 #include "cluster/error.hpp"
 #include "cluster/philox.hpp"
 #include "cluster/xxh3.hpp"
+#include "parallel/compute_path.hpp"
 #include "parallel/memory_class.hpp"
 #include "parallel/normal_numbers.hpp"
+#include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
 
@@ -69,6 +71,22 @@ std::vector<at::Tensor> Unit::close_micro_batch() {
         }
     if (!current_is_total) current.assign(current.size(), {});
     return buffers;
+}
+
+bool Unit::agree_on_rows(cluster::Communicator& data) {
+    bool any = false;
+    for (auto* p : parameters) {
+        if (p->sinks_.empty() || !p->sinks_.front().by_rows) continue;
+        auto& [gradient, holds_sum, written, by_rows, touched] = p->sinks_.front();
+        if (composed(gradient)) continue;
+        if (!touched.defined())
+            touched = at::ones({gradient.size(0)}, gradient.options().dtype(at::kByte));
+        parallel::finish(
+            data.all_reduce(buffer_of(touched), cluster::ReduceOp::max, "touched rows/" + name),
+            touched);
+        any = true;
+    }
+    return any;
 }
 
 void Unit::show_compute() {
@@ -149,6 +167,8 @@ void ParameterStore::allocate(Unit& unit, int uses) const {
     for (std::size_t i = 0; i < unit.parameters.size(); ++i) {
         Parameter& p = *unit.parameters[i];
         p.sinks_.resize(unit.total.size());
+        // Elsewhere a buffer is another one in each micro-batch, or holds rows of other ranks.
+        p.sinks_.front().by_rows = p.spec().by_rows && options_.zero == 0 && unit.current_is_total;
         if (options_.zero == 0) p.gradient_ = view_in(unit.total[0], unit.layout, i, p);
     }
     for (std::size_t use = 0; use < unit.total.size() && unit.current_is_total; ++use)
@@ -250,7 +270,7 @@ void ParameterStore::check_all_delivered(std::size_t unit) const {
 void ParameterStore::zero_undelivered(std::size_t unit) {
     for (auto* p : units_[unit]->parameters)
         for (auto& sink : p->sinks_)
-            if (!sink.holds_sum && sink.gradient.defined()) sink.gradient.zero_();
+            if (!sink.holds_sum && sink.gradient.defined()) sink.clear();
 }
 
 } // namespace trireme::parallel

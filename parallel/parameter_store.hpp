@@ -22,6 +22,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cluster/communicator.hpp"
 #include "parallel/flat_layout.hpp"
 #include "parallel/parameter.hpp"
 #include "parallel/store_place.hpp"
@@ -81,6 +82,9 @@ struct Unit {
     /// The micro-batch's buffers (undefined ones for uses that nothing was delivered to), which the
     /// unit lets go. Every use may deliver again.
     std::vector<at::Tensor> close_micro_batch();
+    /// Agrees with the other ranks of `data` on the rows that the sum over all of them has, where a
+    /// parameter keeps account of its rows, and tells whether one does. Collective over `data`.
+    bool agree_on_rows(cluster::Communicator& data);
     void show_compute(); ///< parameters see `compute`, or nothing while it is not whole
 };
 

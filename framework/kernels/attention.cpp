@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
+#include "framework/kernels/attention_tasks.hpp"
 #include "framework/kernels/capped_scores.hpp"
 #include "framework/kernels/matmul_tile.hpp"
 #include "framework/kernels/packing.hpp"
@@ -52,39 +54,31 @@ TRIREME_INLINE Band band_of(AttentionProblem const& p, std::int64_t first, std::
     return {low, end - low, padded<T>(end) - low};
 }
 
+/// Ends a loop over [first, end) where a group of 16 does, if the row has the room: elements that
+/// no query sees cost less in a vector than those that it sees one by one.
+TRIREME_INLINE std::int64_t whole_groups(std::int64_t first, std::int64_t end, std::int64_t width) {
+    return std::min(first + (end - first + 15) / 16 * 16, width);
+}
+
 template <typename T>
 TRIREME_INLINE T softmax_row(T* s, std::int64_t visible, std::int64_t width,
                              Scores<T> const& scores) {
-    for (std::int64_t j = 0; j < visible; ++j) s[j] *= scores.scale;
+    std::int64_t const end = whole_groups(0, visible, width);
+    for (std::int64_t j = 0; j < end; ++j) s[j] *= scores.scale;
     if (scores.cap > 0) cap_row(s, visible, scores.cap);
-    T const highest = largest(s, visible);
+    std::fill(s + visible, s + end, -std::numeric_limits<T>::infinity());
+    T const highest = largest(s, end);
     T sums[16] = {};
     std::int64_t j = 0;
-    for (; j + 16 <= visible; j += 16)
+    for (; j + 16 <= end; j += 16)
         for (int l = 0; l < 16; ++l) s[j + l] = exp_fast(s[j + l] - highest), sums[l] += s[j + l];
-    for (; j < visible; ++j) s[j] = exp_fast(s[j] - highest), sums[j % 16] += s[j];
+    for (; j < end; ++j) s[j] = exp_fast(s[j] - highest), sums[j % 16] += s[j];
     T total = 0;
     for (T x : sums) total += x;
     T const inverse = T(1) / total;
-    for (j = 0; j < visible; ++j) s[j] *= inverse;
+    for (j = 0; j < end; ++j) s[j] *= inverse;
     for (; j < width; ++j) s[j] = 0;
     return highest + std::log(total);
-}
-
-/// One task works on the tokens of a sample and one kv head with its query heads.
-template <typename T>
-struct Task {
-    std::int64_t token, n, sample, kv_head, group, size, width, q_stride, kv_stride;
-};
-
-template <typename T>
-TRIREME_INLINE Task<T> task_of(AttentionProblem const& p, std::int64_t index) {
-    std::int64_t const sample = index / p.kv_heads;
-    return {p.offsets[sample],    p.offsets[sample + 1] - p.offsets[sample],
-            p.sample_ids[sample], index % p.kv_heads,
-            p.heads / p.kv_heads, p.size,
-            padded<T>(p.size),    p.heads * p.size,
-            p.kv_heads * p.size};
 }
 
 template <typename T>
@@ -116,6 +110,7 @@ template <typename T>
 TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, T const* q,
                                  T const* k, T const* v, T* out, T* lse) {
     auto const t = task_of<T>(p, index);
+    NextRows<T> const next(p, index);
     auto& w = Workspace<T>::mine();
     std::int64_t const np = padded<T>(t.n), most = tiles.queries; // query rows at a time
     T* const keys_t = sized(w.keys_t, t.size * np);
@@ -136,6 +131,7 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
                        {t.size, {queries, t.q_stride, 1}, {keys_t + band.low, np}, {scores, np}});
             for (std::int64_t r = 0; r < rows; ++r) {
                 T* const s = scores + r * np;
+                if (g == 0) next.ask(first + r, {q}, {k, v});
                 Range const keys = seen(p, first + r, t.n);
                 std::int64_t const from = keys.first - band.low;
                 std::fill(s, s + from, T(0));
@@ -173,7 +169,7 @@ TRIREME_INLINE void score_gradients(T* s, T* d, T const* factors, Band const& ba
     if (query.scores.cap > 0)
         capped_gradients(s, d, factors, from, to, query);
     else
-        for (std::int64_t j = from; j < to; ++j) {
+        for (std::int64_t j = from; j < whole_groups(from, to, band.width); ++j) {
             T const probability = exp_fast(s[j] * scale - query.log_sum);
             s[j] = probability * factors[j];
             d[j] = probability * (d[j] * factors[j] - query.delta) * scale;
@@ -186,6 +182,7 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
                                   T const* k, T const* v, T const* out, T const* lse, T const* dout,
                                   T* dq, T* dk, T* dv) {
     auto const t = task_of<T>(p, index);
+    NextRows<T> const next(p, index);
     auto& w = Workspace<T>::mine();
     std::int64_t const np = padded<T>(t.n), most = tiles.queries; // query rows at a time
     T* const keys = sized(w.keys, t.n * t.width);
@@ -218,9 +215,9 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
             product<T>(rows, band.width,
                        {t.size, {tile_d, t.width, 1}, {values_t + band.low, np}, {grads, np}});
             for (std::int64_t r = 0; r < rows; ++r) {
-                T* const s = probs + r * np;
-                T* const d = grads + r * np;
+                T *const s = probs + r * np, *const d = grads + r * np;
                 std::int64_t const query = first + r;
+                if (g == 0) next.ask(query, {q, out, dout}, {k, v});
                 T const delta = dot(out + at + r * t.q_stride, dout + at + r * t.q_stride, t.size);
                 factors_of(p, t, head, query, band, factors);
                 score_gradients(s, d, factors, band, seen(p, query, t.n),

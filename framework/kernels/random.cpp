@@ -75,7 +75,7 @@ TRIREME_AVX2 TRIREME_INLINE void store(Words const& w, std::uint32_t* words) {
 
 /// 8 blocks at a time: they and the constants fit into 16 registers.
 TRIREME_AVX2 void draw_avx2(BlockCounters const& at, std::uint32_t* words) {
-    for (int l = 0; l < kBlocks; l += 8) {
+    for (int l = 0; l < at.blocks; l += 8) {
         Words near{all(at.first + static_cast<std::uint32_t>(l)) + _mm256_set_epi64x(3, 1, 2, 0),
                    all(at.row), all(at.high), all(at.high >> 32)};
         Words far{near.x0 + all(4), near.x1, near.x2, near.x3};
@@ -114,15 +114,24 @@ struct RowDraw {
           kept(static_cast<T>(1.0 / (1.0 - k.probability))) {}
 };
 
-/// Factors of elements first to first + 63.
-template <typename T>
-TRIREME_INLINE void next_factors(RowDraw<T> const& row, std::int64_t first,
+/// Factors of elements first to first + 4 * Blocks - 1.
+template <int Blocks, typename T>
+TRIREME_INLINE void draw_factors(RowDraw<T> const& row, std::int64_t first,
                                  T (&factors)[4 * kBlocks]) {
     std::uint32_t words[4 * kBlocks];
-    row.blocks({row.key, row.high, row.row, static_cast<std::uint32_t>(first / 4)}, words);
+    row.blocks({row.key, row.high, row.row, static_cast<std::uint32_t>(first / 4), Blocks}, words);
     std::uint32_t const dropped = row.dropped;
     T const kept = row.kept;
-    for (int i = 0; i < 4 * kBlocks; ++i) factors[i] = words[i] < dropped ? T(0) : kept;
+    for (int i = 0; i < 4 * Blocks; ++i) factors[i] = words[i] < dropped ? T(0) : kept;
+}
+/// At least the n factors from `first` on; rows of attention are often short.
+template <typename T>
+TRIREME_INLINE void next_factors(RowDraw<T> const& row, std::int64_t first, std::int64_t n,
+                                 T (&factors)[4 * kBlocks]) {
+    if (n > 2 * kBlocks)
+        draw_factors<kBlocks>(row, first, factors);
+    else
+        draw_factors<kBlocks / 2>(row, first, factors);
 }
 
 template <typename T>
@@ -130,8 +139,8 @@ TRIREME_INLINE void factors_part(RowDraw<T> const& row, std::int64_t first, std:
                                  T* factors) {
     T made[4 * kBlocks];
     for (std::int64_t e = 0; e < count; e += row.each) {
-        next_factors(row, first + e, made);
         std::int64_t const n = std::min(row.each, count - e);
+        next_factors(row, first + e, n, made);
         for (std::int64_t i = 0; i < n; ++i) factors[e + i] = made[i];
     }
 }
@@ -141,8 +150,8 @@ TRIREME_INLINE void row_part(RowDraw<T> const& row, std::int64_t width, T const*
                              T const* residual, T* y) {
     T made[4 * kBlocks];
     for (std::int64_t e = 0; e < width; e += row.each) {
-        next_factors(row, e, made);
         std::int64_t const n = std::min(row.each, width - e);
+        next_factors(row, e, n, made);
         if (residual)
             for (std::int64_t i = 0; i < n; ++i) y[e + i] = x[e + i] * made[i] + residual[e + i];
         else

@@ -16,12 +16,14 @@ DropoutKey dropout_key(std::uint64_t seed, std::uint64_t step, std::uint64_t sit
 
 /// Philox blocks that are drawn at a time.
 inline constexpr int kBlocks = 16;
-/// Counters (low = row << 32 | first, high) of a block, and of the 15 whose `first` follows.
+/// Counters (low = row << 32 | first, high) of a block, and of those whose `first` follows.
 struct BlockCounters {
     std::uint64_t key, high;
     std::uint32_t row, first;
+    int blocks = kBlocks; ///< asked for
 };
-/// One way to draw the 64 words of 16 blocks, in order.
+/// One way to draw the words of blocks, four of each, in order. There is room for those of 16, of
+/// which it writes at least what was asked for.
 struct BlockDraw {
     char const* instructions; ///< "x86-64-v3", ...
     void (*draw)(BlockCounters const& counters, std::uint32_t* words);

@@ -183,6 +183,7 @@ std::vector<ParameterSpec> parameter_specs(Config const& c) {
     list.vocabulary(embeddings.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings",
                     tied ? 2 : 1);
     list.last().untrained_row = c.untrained_token;
+    list.last().by_rows = !tied;
     list.own_rows(embeddings.positions, c.position_offset + c.max_positions, c.hidden,
                   "embeddings");
     if (c.position_offset > 0) list.last().untrained_row = c.position_offset - 1;

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "framework/kernels/adamw.hpp"
 #include "framework/model/fused.hpp"
 #include "framework/optimizer/layer_decay.hpp"
+#include "framework/optimizer/row_marks.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/launches.hpp"
@@ -22,18 +24,24 @@ struct Part {
     at::Tensor copy;  ///< of the master in bfloat16; undefined: none
     at::Tensor scale; ///< of gradients
     kernels::AdamWStep step;
+    std::optional<kernels::TouchedRows> rows = {}; ///< those that have a gradient, if it is known
 };
 
 /// One update by the kernel of the CPU.
 void update_on_host(Part const& part) {
-    auto const& [master, gradient, moment1, moment2, copy, scale, step] = part;
+    auto const& [master, gradient, moment1, moment2, copy, scale, step, rows] = part;
     parallel::note_kernel("trireme::adamw", {master, gradient, moment1, moment2, scale},
                           {master, moment1, moment2});
     if (gradient.is_meta()) return; // shapes have nothing to update
     auto const run = [&]<typename T>(T) {
-        kernels::adamw<T>(part.master.numel(), part.step, part.master.mutable_data_ptr<T>(),
-                          part.gradient.const_data_ptr<T>(), part.moment1.mutable_data_ptr<T>(),
-                          part.moment2.mutable_data_ptr<T>());
+        auto *const weights = part.master.mutable_data_ptr<T>(),
+                    *const m = part.moment1.mutable_data_ptr<T>(),
+                    *const v = part.moment2.mutable_data_ptr<T>();
+        auto const* const gradients = part.gradient.const_data_ptr<T>();
+        if (part.rows)
+            kernels::adamw<T>(*part.rows, part.step, weights, gradients, m, v);
+        else
+            kernels::adamw<T>(part.master.numel(), part.step, weights, gradients, m, v);
     };
     master.scalar_type() == at::kDouble ? run(double{}) : run(float{});
 }
@@ -103,7 +111,7 @@ void update_together(std::vector<Part> const& parts) {
 /// the gradient. On a GPU this happens in the order of its stream, so the host sees the state once
 /// it has waited for something queued after this.
 void update_staged(Part const& part) {
-    auto const& [master, gradient, moment1, moment2, copy, scale, step] = part;
+    auto const& [master, gradient, moment1, moment2, copy, scale, step, rows] = part;
     std::int64_t const chunk = std::min<std::int64_t>(parallel::budgets.staged, master.numel());
     at::Tensor const staging = at::empty({3, chunk}, gradient.options());
     for (std::int64_t at = 0; at < master.numel(); at += chunk) {
@@ -182,7 +190,8 @@ void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::in
                       kept(unit->moment2),
                       {},
                       gradient_scale,
-                      step};
+                      step,
+                      touched_rows(stretch)};
             if (copies) part.copy = unit->compute.narrow(0, stretch.at, stretch.count);
             if (offload_)
                 update_staged(part);

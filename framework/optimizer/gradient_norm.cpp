@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <tuple>
 
@@ -9,6 +10,7 @@
 #include "data/json.hpp"
 #include "framework/kernels/adamw.hpp"
 #include "framework/model/fused.hpp"
+#include "framework/optimizer/row_marks.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/launches.hpp"
@@ -44,15 +46,19 @@ void square_at_once(std::vector<at::Tensor> const& gradients, at::Tensor const& 
     }
 }
 
-void square(at::Tensor const& g, at::Tensor const& sums) {
+void square(at::Tensor const& g, std::optional<kernels::TouchedRows> const& rows,
+            at::Tensor const& sums) {
     parallel::note_kernel("trireme::block_squares", {g}, {sums});
     if (g.is_meta()) return; // shapes have no squares
     std::int64_t const block = parallel::budgets.block;
     auto* const out = sums.mutable_data_ptr<double>();
-    if (g.scalar_type() == at::kDouble)
-        kernels::block_squares(g.numel(), block, g.const_data_ptr<double>(), out);
-    else
-        kernels::block_squares(g.numel(), block, g.const_data_ptr<float>(), out);
+    auto const run = [&]<typename T>(T) {
+        if (rows)
+            kernels::block_squares(*rows, block, g.const_data_ptr<T>(), out);
+        else
+            kernels::block_squares(g.numel(), block, g.const_data_ptr<T>(), out);
+    };
+    g.scalar_type() == at::kDouble ? run(double{}) : run(float{});
 }
 
 } // namespace
@@ -75,13 +81,11 @@ std::vector<GradientNorm::Part> GradientNorm::own_parts(parallel::ParameterStore
         std::int64_t const part = unit->layout.part_size(),
                            begin = store.options().place.part() * part;
         for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
-            auto const& spec = s.parameter->spec();
-            if (s.parameter->counted() && spec.trainable)
-                parts.push_back(
-                    {unit.get(), &spec.name, s.at, s.count, s.first / parallel::budgets.block});
+            if (s.parameter->counted() && s.parameter->spec().trainable)
+                parts.push_back({unit.get(), s, s.first / parallel::budgets.block});
         }
     }
-    std::ranges::sort(parts, {}, [](Part const& p) { return std::tie(*p.name, p.first_block); });
+    std::ranges::sort(parts, {}, [](Part const& p) { return std::tie(p.name(), p.first_block); });
     return parts;
 }
 
@@ -89,8 +93,9 @@ at::Tensor GradientNorm::own_sums() const {
     std::vector<at::Tensor> gradients;
     std::int64_t blocks = 0;
     for (auto const& part : parts_) {
-        gradients.push_back(part.unit->gradient_range(0, part.at, part.count));
-        blocks += blocks_of(part.count);
+        auto const& [parameter, first, count, at] = part.stretch;
+        gradients.push_back(part.unit->gradient_range(0, at, count));
+        blocks += blocks_of(count);
     }
     at::Tensor const sums =
         at::empty({blocks}, at::TensorOptions().dtype(at::kDouble).device(store_.options().device));
@@ -100,9 +105,10 @@ at::Tensor GradientNorm::own_sums() const {
         return sums;
     }
     std::int64_t done = 0;
-    for (auto const& g : gradients) {
-        square(g, sums.narrow(0, done, blocks_of(g.numel())));
-        done += blocks_of(g.numel());
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+        std::int64_t const blocks_here = blocks_of(gradients[i].numel());
+        square(gradients[i], touched_rows(parts_[i].stretch), sums.narrow(0, done, blocks_here));
+        done += blocks_here;
     }
     return sums;
 }
@@ -112,8 +118,8 @@ GradientNorm::GradientNorm(parallel::ParameterStore const& store, parallel::Mesh
     if (!store.options().separate_micro_batches) return;
     auto mine = nlohmann::json::array();
     for (auto const& p : parts_)
-        mine.push_back(
-            {*p.name, store.options().place.tensor_rank, p.first_block, blocks_of(p.count)});
+        mine.push_back({p.name(), store.options().place.tensor_rank, p.first_block,
+                        blocks_of(p.stretch.count)});
     struct Place {
         std::string name;
         std::int64_t tensor_rank, first_block;

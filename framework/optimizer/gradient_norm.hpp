@@ -33,8 +33,9 @@ class GradientNorm {
     /// Consecutive canonical blocks of this rank's slice of a tensor.
     struct Part {
         parallel::Unit const* unit;
-        std::string const* name;
-        std::int64_t at, count, first_block; ///< of the unit's flat buffer; of the slice
+        parallel::Stretch stretch;
+        std::int64_t first_block; ///< of the slice
+        std::string const& name() const { return stretch.parameter->spec().name; }
     };
     /// Consecutive blocks of one rank's sums.
     struct Run {

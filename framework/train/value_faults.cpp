@@ -14,6 +14,7 @@ void strike_gradient(parallel::ParameterStore& store) {
         std::int64_t const part = unit->layout.part_size(),
                            begin = store.options().place.part() * part;
         for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
+            if (s.parameter->touched_rows().defined()) continue; // its first row may not be read
             unit->gradient_range(0, s.at, 1).fill_(std::numeric_limits<double>::quiet_NaN());
             return;
         }

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include "cluster/error.hpp"
+#include "cluster/for_now.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "framework/train/run_checkpoints.hpp"
 #include "framework/weights/whole_tensor.hpp"
+#include "parallel/budgets.hpp"
 #include "tests/parity/tiny_llama.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -135,6 +137,39 @@ TEST(Tensor, FirstLossInFloat32) {
     for (int const tensor : {2, 3}) {
         options.parallel = {.tensor = tensor};
         EXPECT_NEAR(train_as_threads(tensor, options).losses[0], alone.losses[0], 1e-6);
+    }
+}
+
+/// Counts what a rank that is a thread sends for the gradients of the embeddings.
+struct OfEmbeddings : cluster::CallObserver {
+    static thread_local std::size_t elements;
+    void on_start(std::string_view, cluster::CallRecord const& call) override {
+        if (call.name == "gradient/embeddings") elements += call.count;
+    }
+    void on_finish(std::string_view, std::uint64_t) override {}
+};
+thread_local std::size_t OfEmbeddings::elements = 0;
+
+/// Few tokens touch few of the 101 rows of the table. ZeRO 1 sends all of them, and a sum of two is
+/// the same in either order. Each step has other rows, so moments go on where a gradient has ended.
+TEST(Fast, OnlyTouchedRowsTravelAndNothingElseChanges) {
+    cluster::ForNow<std::int64_t> const blocks(parallel::budgets.block, 32); // or padding is most
+    for (std::int64_t const samples : {1, 2, 30}) { // a rank without a micro-batch; few rows; all
+        RunOptions options{
+            .mode = parallelize::NumericsMode::fast, .steps = 6, .batch = {samples, 30, 1}};
+        options.parallel = {.zero = 1};
+        Curve const whole = train_as_threads(2, options);
+        options.parallel = {.zero = 0};
+        cluster::run_as_threads(
+            2,
+            [&](auto& world) {
+                OfEmbeddings::elements = 0;
+                Curve const curve = train_tiny(world, options);
+                EXPECT_EQ(curve.weights_sha256, whole.weights_sha256) << samples;
+                EXPECT_EQ(curve.norms, whole.norms) << samples;
+                EXPECT_EQ(OfEmbeddings::elements < 6 * 101 * 24 / 2, samples < 30) << samples;
+            },
+            {.observer = std::make_shared<OfEmbeddings>()});
     }
 }
 

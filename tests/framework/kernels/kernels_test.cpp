@@ -248,17 +248,19 @@ TEST(Dropout, AddsTheResidual) {
 
 /// Counters with all their bits in use, and blocks whose numbers pass 2^32.
 TEST(Dropout, EachWayToDrawItsWordsIsPhilox) {
-    BlockCounters const at{0x9E3779B97F4A7C15, 0xFEDCBA9876543210, 0x87654321, 0xFFFFFFF9};
-    for (BlockDraw const& way : block_draws()) {
-        std::array<std::uint32_t, 4 * kBlocks> words{};
-        way.draw(at, words.data());
-        for (std::uint32_t i = 0; i < words.size(); ++i) {
-            std::uint32_t const block = at.first + i / 4;
-            auto const expected =
-                cluster::philox(at.key, static_cast<std::uint64_t>(at.row) << 32 | block, at.high);
-            ASSERT_EQ(words[i], expected[i % 4]) << way.instructions << ", word " << i;
+    for (int const blocks : {kBlocks, 8, 3})
+        for (BlockDraw const& way : block_draws()) {
+            BlockCounters const at{0x9E3779B97F4A7C15, 0xFEDCBA9876543210, 0x87654321, 0xFFFFFFF9,
+                                   blocks};
+            std::array<std::uint32_t, 4 * kBlocks> words{};
+            way.draw(at, words.data());
+            for (std::uint32_t i = 0; i < 4 * static_cast<std::uint32_t>(blocks); ++i) {
+                std::uint32_t const block = at.first + i / 4;
+                auto const expected = cluster::philox(
+                    at.key, static_cast<std::uint64_t>(at.row) << 32 | block, at.high);
+                ASSERT_EQ(words[i], expected[i % 4]) << way.instructions << ", word " << i;
+            }
         }
-    }
 }
 
 /// 2 seeds x 2 steps x 24 sites x 2 samples x 2 positions: no two of the masks are alike, and all
