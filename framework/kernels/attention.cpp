@@ -123,20 +123,20 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
     pack(v + kv, t.kv_stride, t.n, t.size, t.width, values);
     for (std::int64_t g = 0; g < t.group; ++g) {
         std::int64_t const head = t.kv_head * t.group + g;
-        for (std::int64_t first = 0; first < t.n; first += most) {
-            std::int64_t const rows = std::min(most, t.n - first);
+        for (std::int64_t first = t.first_query; first < t.end_query; first += most) {
+            std::int64_t const rows = std::min(most, t.end_query - first);
             Band const band = band_of<T>(p, first, rows, t.n);
-            T const* const queries = q + (t.token + first) * t.q_stride + head * t.size;
+            std::int64_t const row = t.row_of(first), at = row * t.q_stride + head * t.size;
             product<T>(rows, band.width,
-                       {t.size, {queries, t.q_stride, 1}, {keys_t + band.low, np}, {scores, np}});
+                       {t.size, {q + at, t.q_stride, 1}, {keys_t + band.low, np}, {scores, np}});
             for (std::int64_t r = 0; r < rows; ++r) {
                 T* const s = scores + r * np;
-                if (g == 0) next.ask(first + r, {q}, {k, v});
+                if (g == 0) next.ask(first + r - t.first_query, {q}, {k, v});
                 Range const keys = seen(p, first + r, t.n);
                 std::int64_t const from = keys.first - band.low;
                 std::fill(s, s + from, T(0));
-                lse[(t.token + first + r) * p.heads + head] = softmax_row(
-                    s + from, keys.end - keys.first, band.width - from, scores_of<T>(p));
+                lse[(row + r) * p.heads + head] = softmax_row(s + from, keys.end - keys.first,
+                                                              band.width - from, scores_of<T>(p));
                 if (p.dropout.probability > 0) {
                     drop(p, t, head, first + r, band, factors);
                     for (std::int64_t j = 0; j < band.count; ++j) s[j] *= factors[j];
@@ -145,8 +145,7 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
             T const* const seen_values = values + band.low * t.width;
             product<T>(rows, t.width,
                        {band.count, {scores, np, 1}, {seen_values, t.width}, {tile_out, t.width}});
-            unpack(tile_out, t.width, rows, t.size, t.q_stride,
-                   out + (t.token + first) * t.q_stride + head * t.size);
+            unpack(tile_out, t.width, rows, t.size, t.q_stride, out + at);
         }
     }
 }
@@ -204,10 +203,10 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
     std::fill(value_grads, value_grads + t.n * t.width, T(0));
     for (std::int64_t g = 0; g < t.group; ++g) {
         std::int64_t const head = t.kv_head * t.group + g;
-        for (std::int64_t first = 0; first < t.n; first += most) {
-            std::int64_t const rows = std::min(most, t.n - first);
+        for (std::int64_t first = t.first_query; first < t.end_query; first += most) {
+            std::int64_t const rows = std::min(most, t.end_query - first);
             Band const band = band_of<T>(p, first, rows, t.n);
-            std::int64_t const at = (t.token + first) * t.q_stride + head * t.size;
+            std::int64_t const row = t.row_of(first), at = row * t.q_stride + head * t.size;
             pack(q + at, t.q_stride, rows, t.size, t.width, tile_q);
             pack(dout + at, t.q_stride, rows, t.size, t.width, tile_d);
             product<T>(rows, band.width,
@@ -217,11 +216,11 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
             for (std::int64_t r = 0; r < rows; ++r) {
                 T *const s = probs + r * np, *const d = grads + r * np;
                 std::int64_t const query = first + r;
-                if (g == 0) next.ask(query, {q, out, dout}, {k, v});
+                if (g == 0) next.ask(query - t.first_query, {q, out, dout}, {k, v});
                 T const delta = dot(out + at + r * t.q_stride, dout + at + r * t.q_stride, t.size);
                 factors_of(p, t, head, query, band, factors);
                 score_gradients(s, d, factors, band, seen(p, query, t.n),
-                                {lse[(t.token + query) * p.heads + head], delta, scores_of<T>(p)});
+                                {lse[(row + r) * p.heads + head], delta, scores_of<T>(p)});
             }
             std::int64_t const at_band = band.low * t.width;
             product<T>(

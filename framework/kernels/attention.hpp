@@ -22,6 +22,9 @@ struct AttentionProblem {
     /// number that head 0 has in the model, since the heads may be some of the model's
     std::int64_t first_head = 0;
     double cap = 0; ///< scores x become cap * tanh(x / cap), after `scale`; 0: they stay
+    /// [samples], the token of each sample that asks, where only one does: queries, outputs, lse
+    /// and their gradients have a row for each of them then; null: all tokens ask
+    std::int64_t const* asking = nullptr;
 };
 
 /// out[T, H size] and lse[T, H], the log of each row's sum of exponentials, which the backward pass

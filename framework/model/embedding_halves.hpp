@@ -16,6 +16,12 @@ inline at::Tensor scaled_rows(at::Tensor const& x, Config const& config) {
     return x * scale;
 }
 
+/// The ids of this rank's stretch of the sequence.
+inline at::Tensor own_ids(at::Tensor const& ids, parallel::TensorAxis const& axis) {
+    std::int64_t const rows = ids.size(0) / axis.size();
+    return ids.narrow(0, axis.rank() * rows, rows);
+}
+
 /// Handles of tables that a model may have beside that of tokens. The graph keeps their addresses:
 /// they outlive it.
 struct PlaceTables {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include "framework/kernels/attention.hpp"
 #include "framework/model/composed.hpp"
@@ -92,8 +93,13 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
         return g;
     }
     struct KeepProblem : torch::CustomClassHolder {
-        explicit KeepProblem(kernels::AttentionProblem const& p) : problem(p) {}
+        explicit KeepProblem(kernels::AttentionProblem const& p) : problem(p) {
+            if (!p.asking) return;
+            asking.assign(p.asking, p.asking + p.samples); // the caller's end with the forward pass
+            problem.asking = asking.data();
+        }
         kernels::AttentionProblem problem;
+        std::vector<std::int64_t> asking;
     };
 };
 
@@ -158,7 +164,7 @@ at::Tensor xielu(at::Tensor const& x, XieluUse const& use) {
 }
 
 at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
-                     AttentionShape const& shape, Pass const& pass) {
+                     AttentionShape const& shape, Pass const& pass, Tokens asking) {
     kernels::AttentionProblem const problem{
         pass.micro_batch.offsets.data(),
         pass.micro_batch.sample_ids.data(),
@@ -171,7 +177,8 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
         shape.scale,
         key_of(drops(shape.dropout, pass) ? shape.dropout : 0.0, pass, shape.site),
         shape.first_head,
-        shape.cap};
+        shape.cap,
+        asking ? asking->data() : nullptr};
     if (can_flash(q, problem))
         return flash_attention(q, k, v, problem, pass.ids.cuts, shape.recompute);
     return AttentionFunction::apply(q, k, v, problem, shape.recompute)[0];

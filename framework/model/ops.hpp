@@ -103,9 +103,10 @@ struct AttentionShape {
     double cap = 0.0;            ///< scores x become cap * tanh(x / cap); 0: they stay
 };
 /// Block-diagonal attention over the samples of the micro-batch: q[T, H S], k[T, K S], v[T, K S] ->
-/// [T, H S]. Rotary positions, if any, have been applied.
+/// [T, H S]. Rotary positions, if any, have been applied. With `asking`, one token of each sample,
+/// legal on the CPU's path, queries and output have their rows alone: [tokens, H S].
 at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
-                     AttentionShape const& shape, Pass const& pass);
+                     AttentionShape const& shape, Pass const& pass, Tokens asking = nullptr);
 
 /// Cosine and sine of position x frequency, [max_positions, half the numbers that turn] each,
 /// computed in `dtype` by the

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "framework/model/token_rows.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/memory_class.hpp"
 
@@ -84,6 +85,14 @@ Pass make_pass(data::MicroBatch micro_batch, bool training, std::uint64_t seed, 
 
 void Results::read_back() {
     for (auto const& read : std::exchange(waiting, {})) read(*this);
+}
+
+at::Tensor position_rows(Pass const& pass, std::int64_t offset) {
+    if (offset == 0) return pass.ids.positions;
+    auto const pad = offset - 1;
+    auto const& tokens = pass.micro_batch.tokens;
+    if (std::ranges::find(tokens, pad) == tokens.end()) return pass.ids.positions + offset;
+    return on_device(rows_beside_padding(pass.micro_batch, pad), pass.ids.positions.device());
 }
 
 } // namespace trireme::framework::model

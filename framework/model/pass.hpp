@@ -79,6 +79,9 @@ inline std::uint64_t site_id(Site site, std::int64_t layer = 0) {
 /// Makes the tensors of a pass from its micro-batch, on the device that computes.
 Pass make_pass(data::MicroBatch micro_batch, bool training, std::uint64_t seed, std::int64_t step,
                double loss_scale, at::Device device = at::kCPU);
+/// Returns rows of learned positions of all tokens, [T], in a table whose positions begin with row
+/// `offset`, behind the padding token's (rows_beside_padding); 0: there is none.
+at::Tensor position_rows(Pass const& pass, std::int64_t offset);
 /// Numbers of the host on a device; the host does not wait for the copy.
 at::Tensor on_device(std::vector<std::int64_t> const& numbers, at::Device device);
 

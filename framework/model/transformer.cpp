@@ -1,12 +1,12 @@
 #include "framework/model/transformer.hpp"
 
-#include <algorithm>
 #include <cmath>
 
 #include "framework/model/chosen_rows.hpp"
 #include "framework/model/embedding_halves.hpp"
 #include "framework/model/heads.hpp"
 #include "framework/model/token_rows.hpp"
+#include "parallel/compute_path.hpp"
 #include "parallel/divided_linear.hpp"
 
 namespace trireme::framework::model {
@@ -38,27 +38,12 @@ at::Tensor normalize_as(Config const& config, at::Tensor const& x, LinearUse con
     return normalize(x, use_of(config, norm));
 }
 
-/// The ids of this rank's stretch of the sequence.
-at::Tensor own_ids(at::Tensor const& ids, parallel::TensorAxis const& axis) {
-    std::int64_t const rows = ids.size(0) / axis.size();
-    return ids.narrow(0, axis.rank() * rows, rows);
-}
-
 /// A padded query head looks evenly at whatever its kv head has, and an activation may be no zero
 /// where its input is one: what is found there must not reach the output's weights.
 at::Tensor clear_padding(at::Tensor const& x, parallel::TensorSlice const& slice) {
     if (slice.real == slice.local) return x;
     return at::cat({x.narrow(1, 0, slice.real), x.new_zeros({x.size(0), slice.local - slice.real})},
                    1);
-}
-
-/// Rows of learned positions of all tokens, [T].
-at::Tensor position_rows(Pass const& pass, std::int64_t offset) {
-    if (offset == 0) return pass.ids.positions;
-    auto const pad = offset - 1;
-    auto const& tokens = pass.micro_batch.tokens;
-    if (std::ranges::find(tokens, pad) == tokens.end()) return pass.ids.positions + offset;
-    return on_device(rows_beside_padding(pass.micro_batch, pad), pass.ids.positions.device());
 }
 
 } // namespace
@@ -153,8 +138,10 @@ DropoutUse TransformerLayer::hidden_dropout(Pass const& pass, Site site, Tokens 
 at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& table,
                                      Pass const& pass, Tokens tokens) const {
     Residual first = before(x, attention_norm_);
-    at::Tensor seen = attend(first, table, pass);
-    if (tokens) first.sum = choose_rows(first.sum, *tokens), seen = choose_rows(seen, *tokens);
+    at::Tensor const kept = tokens ? choose_rows(first.sum, *tokens) : first.sum;
+    at::Tensor seen = tokens && leaves_out_queries(x, pass) ? attend_from(kept, x, pass, tokens)
+                                                            : attend(first, table, pass);
+    if (tokens) first.sum = kept, seen = choose_rows(seen, *tokens);
     bool const apart = config_.parallel_residual;
     Residual second = apart ? before(first.sum, feed_forward_norm_) : Residual{};
     at::Tensor fed = apart ? feed_forward(second) : at::Tensor();
@@ -189,6 +176,17 @@ at::Tensor TransformerLayer::attend(Residual& x, RotaryTable const& table, Pass 
     at::Tensor const seen = pass.cache ? pass.cache->attend(index_, q, k, v, shape, pass)
                                        : attention(q, k, v, shape, pass);
     return clear_padding(seen, query_.weight.parameter().slice());
+}
+
+bool TransformerLayer::leaves_out_queries(at::Tensor const& x, Pass const& pass) const {
+    return !config_.norm_first && rotary() == LayerRotary::none && !pass.cache &&
+           config_.query_key_norm == QueryKeyNorm::none && !parallel::composed(x);
+}
+
+at::Tensor TransformerLayer::attend_from(at::Tensor const& rows, at::Tensor const& x,
+                                         Pass const& pass, Tokens asking) const {
+    auto const made = parallel::column_linears(x, {&key_, &value_}, options_.tensor);
+    return attention(apply(query_, rows), made[0], made[1], attention_shape(), pass, asking);
 }
 
 AttentionShape TransformerLayer::attention_shape() const {

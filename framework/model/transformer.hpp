@@ -54,8 +54,8 @@ class TransformerLayer {
   public:
     TransformerLayer(Config const& config, parallel::ParameterStore& store, std::int64_t index,
                      BlockOptions const& options = {});
-    /// Computes x[T / t, D] -> same. With `tokens`, legal where t = 1, it goes on behind attention
-    /// with their rows alone and returns those: [tokens, D].
+    /// Computes x[T / t, D] -> same. With `tokens`, one of each sample, legal where t = 1, it goes
+    /// on behind attention with their rows alone and returns those: [tokens, D].
     at::Tensor forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass,
                        Tokens tokens = nullptr) const;
 
@@ -74,6 +74,12 @@ class TransformerLayer {
     DropoutUse hidden_dropout(Pass const& pass, Site site, Tokens tokens) const;
     /// Computes what the output layer reads, [T, H S / t].
     at::Tensor attend(Residual& x, RotaryTable const& table, Pass const& pass) const;
+    /// Tells whether attention can leave out the queries of tokens that nobody reads: on the CPU's
+    /// path, where queries are made of x by one product and nothing else.
+    bool leaves_out_queries(at::Tensor const& x, Pass const& pass) const;
+    /// Computes the rows of `asking` alone, of which `rows` are the inputs: [asking, H S].
+    at::Tensor attend_from(at::Tensor const& rows, at::Tensor const& x, Pass const& pass,
+                           Tokens asking) const;
     at::Tensor feed_forward(Residual& x) const;
     AttentionShape attention_shape() const;
 

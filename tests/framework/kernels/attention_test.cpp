@@ -113,6 +113,49 @@ TEST_P(Attention, GradientIsTheSlopeWithDropoutToo) {
     }
 }
 
+/// `rows` of x, each `width` long.
+std::vector<double> rows_of(std::vector<double> const& x, std::vector<std::int64_t> const& rows,
+                            std::int64_t width) {
+    std::vector<double> chosen;
+    for (auto const row : rows)
+        chosen.insert(chosen.end(), x.begin() + row * width, x.begin() + (row + 1) * width);
+    return chosen;
+}
+void expect_near(std::vector<double> const& a, std::vector<double> const& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-12) << i;
+}
+
+TEST_P(Attention, OfOneTokenOfASampleIsItsPartOfAll) {
+    auto const s = packed();
+    std::vector<std::int64_t> const asking{0, 5, 42, 80};
+    auto const p = s.problem(GetParam(), dropout_key(1, 2, 3, 0.25));
+    auto some = p;
+    some.asking = asking.data();
+    std::int64_t const width = s.heads * s.size;
+    auto const q = numbers<double>(s.q(), 1), k = numbers<double>(s.kv(), 2),
+               v = numbers<double>(s.kv(), 3);
+    std::vector<double> out(s.q()), lse(s.rows()), dout(s.q()), dq(s.q()), dk(s.kv()), dv(s.kv());
+    auto const gradients = numbers<double>(s.q(), 4); // others get none
+    for (auto const row : asking)
+        std::copy_n(gradients.begin() + row * width, width, dout.begin() + row * width);
+    attention_forward(p, q.data(), k.data(), v.data(), out.data(), lse.data());
+    attention_backward(p, q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(),
+                       dq.data(), dk.data(), dv.data());
+
+    auto const q2 = rows_of(q, asking, width), dout2 = rows_of(dout, asking, width);
+    std::vector<double> out2(q2.size()), lse2(asking.size() * 6), dq2(q2.size()), dk2(s.kv()),
+        dv2(s.kv());
+    attention_forward(some, q2.data(), k.data(), v.data(), out2.data(), lse2.data());
+    attention_backward(some, q2.data(), k.data(), v.data(), out2.data(), lse2.data(), dout2.data(),
+                       dq2.data(), dk2.data(), dv2.data());
+    expect_near(out2, rows_of(out, asking, width));
+    expect_near(lse2, rows_of(lse, asking, s.heads));
+    expect_near(dq2, rows_of(dq, asking, width));
+    expect_near(dk2, dk);
+    expect_near(dv2, dv);
+}
+
 TEST_P(Attention, NoTokenSeesAnotherSampleAndASampleAloneGivesTheSameBits) {
     std::mt19937 random(9);
     for (int trial = 0; trial < 10; ++trial) {
