@@ -78,17 +78,18 @@ def classification(_):
     quick = ROOT / "quickstart"
     names = split_texts(quick / "reviews.jsonl")
 
-    def ours():
-        steps = train("classification", 2, ROOT / "configs/film-reviews.yaml",
-                      [f"model.path={quick}/model", f"data.path={quick}/data", "train.steps=30", "evaluation.every=1000"])
+    def ours(ranks):
+        steps = train(f"classification-{ranks}", ranks, ROOT / "configs/film-reviews.yaml",
+                      [f"model.path={quick}/model", f"data.path={quick}/data", f"numerics.threads={2 // ranks}", "train.steps=30", "evaluation.every=1000"])
         return sum(e["samples"] for e in steps) / sum(e["seconds"] for e in steps)
 
     def peer(padding):
         script = [PEER, str(ROOT / "bench/peers/classification.py"), str(quick / "model"), str(names["train"]), str(names["test"])]
         return json.loads(run(script + ["--padding", padding, "--steps", "30"]).splitlines()[-1])["samples_per_second"]
 
-    return "samples/s", {"trireme, 2 ranks": ours, "transformers, padded to 64": lambda: peer("fixed"),
-                         "transformers, dynamic padding, lengths grouped": lambda: peer("dynamic")}
+    return "samples/s", {"trireme, 2 ranks": lambda: ours(2), "transformers, padded to 64": lambda: peer("fixed"),
+                         "transformers, dynamic padding, lengths grouped": lambda: peer("dynamic"),
+                         "trireme, 1 process, 2 threads": lambda: ours(1)}
 
 
 def make_language_model_inputs():
@@ -166,9 +167,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["classification", "language-model", "parallel"])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="programs whose names contain one of these")
     a = parser.parse_args()
     WORK.mkdir(exist_ok=True)
     unit, programs = {"classification": classification, "language-model": language_model, "parallel": parallel}[a.what](a)
+    programs = {name: program for name, program in programs.items() if any(text in name for text in a.only)}
+    if not programs:
+        raise SystemExit(f"no program of {a.what} is called {' or '.join(a.only)}")
     rates = {name: [] for name in programs}
     for _ in range(a.rounds):
         for name, program in programs.items():
@@ -178,7 +183,7 @@ def main():
     for name, values in rates.items():
         middle = statistics.median(values)
         ours = middle if name.startswith("trireme") else ours
-        ratio = "" if name.startswith("trireme") else f"trireme above / this: {ours / middle:.2f}   "
+        ratio = "" if name.startswith("trireme") or ours is None else f"trireme above / this: {ours / middle:.2f}   "
         print(f"{name:<50} {middle:8.1f} {unit}   {ratio}peak {peak_gib[name]:.2f} GiB   rounds: {', '.join(f'{v:.1f}' for v in values)}")
 
 

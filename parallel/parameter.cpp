@@ -31,7 +31,7 @@ at::Tensor const& Parameter::master() const {
 }
 
 at::Tensor Parameter::touched_rows() const {
-    return sinks_.size() == 1 ? sinks_.front().touched : at::Tensor();
+    return sinks_.size() == 1 && sinks_[0].marked ? sinks_[0].marks : at::Tensor();
 }
 
 at::Tensor const& Parameter::gradient() const {
@@ -119,7 +119,7 @@ void ParameterUse::deliver_product(at::Tensor const& a, at::Tensor const& b) con
     now_or_later([parameter = parameter_, use = use_, a, b] {
         auto& sink = parameter->sink(use);
         mark_written(sink.written, parameter->spec().name);
-        sink.touched = at::Tensor();
+        sink.marked = false;
         product_into(sink.gradient, a, b, !sink.holds_sum);
         sink.holds_sum = true;
     });
@@ -129,7 +129,7 @@ void ParameterUse::deliver(at::Tensor const& gradient) const {
     now_or_later([parameter = parameter_, use = use_, gradient] {
         auto& sink = parameter->sink(use);
         mark_written(sink.written, parameter->spec().name);
-        sink.touched = at::Tensor();
+        sink.marked = false;
         sink.holds_sum ? sink.gradient.add_(gradient) : sink.gradient.copy_(gradient);
         sink.holds_sum = true;
     });
@@ -138,7 +138,7 @@ void ParameterUse::deliver(at::Tensor const& gradient) const {
 ParameterUse::Accumulator ParameterUse::accumulate() const {
     auto& sink = parameter_->sink(use_);
     mark_written(sink.written, name());
-    sink.touched = at::Tensor();
+    sink.marked = false;
     return {sink.gradient, !std::exchange(sink.holds_sum, true)};
 }
 
@@ -146,18 +146,18 @@ at::Tensor ParameterUse::accumulate_rows(at::Tensor const& ids) const {
     auto& sink = parameter_->sink(use_);
     mark_written(sink.written, name());
     if (!std::exchange(sink.holds_sum, true)) sink.clear();
-    if (sink.touched.defined()) mark_rows(sink.touched, ids);
+    if (sink.marked) mark_rows(sink.marks, ids);
     return sink.gradient;
 }
 
 void Parameter::Sink::clear() {
-    if (touched.defined()) {
-        clear_rows(gradient, touched);
+    if (marked) {
+        clear_rows(gradient, marks);
         return;
     }
     gradient.zero_();
-    if (by_rows && !composed(gradient))
-        touched = at::zeros({gradient.size(0)}, gradient.options().dtype(at::kByte));
+    marked = marks.defined() && !composed(gradient);
+    if (marked) marks.zero_();
 }
 
 namespace {

@@ -91,8 +91,8 @@ class Parameter {
         at::Tensor gradient;    ///< undefined while the unit has no buffer for it
         bool holds_sum = false; ///< the next gradient of this use is added, not stored
         bool written = false;   ///< since the start of this micro-batch
-        bool by_rows = false;   ///< keeps account of the rows that are not zero
-        at::Tensor touched;     ///< that account; undefined: any row may hold something
+        at::Tensor marks;       ///< touched_rows(); undefined: it keeps no account of its rows
+        bool marked = false;    ///< the account holds
         /// Zeroes the gradient, and begins an account where it keeps one.
         void clear();
     };

@@ -76,14 +76,13 @@ std::vector<at::Tensor> Unit::close_micro_batch() {
 bool Unit::agree_on_rows(cluster::Communicator& data) {
     bool any = false;
     for (auto* p : parameters) {
-        if (p->sinks_.empty() || !p->sinks_.front().by_rows) continue;
-        auto& [gradient, holds_sum, written, by_rows, touched] = p->sinks_.front();
-        if (composed(gradient)) continue;
-        if (!touched.defined())
-            touched = at::ones({gradient.size(0)}, gradient.options().dtype(at::kByte));
+        if (p->sinks_.empty()) continue;
+        auto& sink = p->sinks_.front();
+        if (!sink.marks.defined() || composed(sink.gradient)) continue;
+        if (!std::exchange(sink.marked, true)) sink.marks.fill_(1);
         parallel::finish(
-            data.all_reduce(buffer_of(touched), cluster::ReduceOp::max, "touched rows/" + name),
-            touched);
+            data.all_reduce(buffer_of(sink.marks), cluster::ReduceOp::max, "touched rows/" + name),
+            sink.marks);
         any = true;
     }
     return any;
@@ -168,7 +167,9 @@ void ParameterStore::allocate(Unit& unit, int uses) const {
         Parameter& p = *unit.parameters[i];
         p.sinks_.resize(unit.total.size());
         // Elsewhere a buffer is another one in each micro-batch, or holds rows of other ranks.
-        p.sinks_.front().by_rows = p.spec().by_rows && options_.zero == 0 && unit.current_is_total;
+        bool const by_rows = p.spec().by_rows && options_.zero == 0 && unit.current_is_total;
+        if (by_rows && !composed(unit.total[0]))
+            p.sinks_.front().marks = zeros(p.shape()[0], at::kByte);
         if (options_.zero == 0) p.gradient_ = view_in(unit.total[0], unit.layout, i, p);
     }
     for (std::size_t use = 0; use < unit.total.size() && unit.current_is_total; ++use)
