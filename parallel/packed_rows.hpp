@@ -7,7 +7,9 @@
 #include <cstring>
 #include <vector>
 
+#include "cluster/communicator.hpp"
 #include "parallel/parameter_store.hpp"
+#include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
 
@@ -59,6 +61,7 @@ void for_each_span(std::vector<Span> const& spans, at::Tensor const& flat, at::T
     }
 }
 
+/// What is left of the gradient, as it travels.
 struct PackedRows {
     std::vector<Span> spans;
     at::Tensor values; ///< of the spans, one after another; undefined: nothing is left out
@@ -76,7 +79,13 @@ struct PackedRows {
 /// the unit; a dry run, which knows no tokens, leaves out none. `flat`: the gradient of its first
 /// use. Collective over `data`.
 inline PackedRows pack_rows(Unit& unit, at::Tensor const& flat, cluster::Communicator& data) {
-    if (data.size() == 1 || !unit.agree_on_rows(data) || flat.is_meta()) return {};
+    if (data.size() == 1) return {};
+    auto const all_marks = unit.marks_to_agree_on();
+    for (auto const& marks : all_marks)
+        finish(
+            data.all_reduce(buffer_of(marks), cluster::ReduceOp::max, "touched rows/" + unit.name),
+            marks);
+    if (all_marks.empty() || flat.is_meta()) return {};
     PackedRows packed{spans_of(unit), {}};
     std::int64_t count = 0;
     for (auto const& span : packed.spans) count += span.count;

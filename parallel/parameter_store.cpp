@@ -10,7 +10,6 @@
 #include "parallel/compute_path.hpp"
 #include "parallel/memory_class.hpp"
 #include "parallel/normal_numbers.hpp"
-#include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
 
@@ -73,19 +72,16 @@ std::vector<at::Tensor> Unit::close_micro_batch() {
     return buffers;
 }
 
-bool Unit::agree_on_rows(cluster::Communicator& data) {
-    bool any = false;
+std::vector<at::Tensor> Unit::marks_to_agree_on() {
+    std::vector<at::Tensor> all;
     for (auto* p : parameters) {
         if (p->sinks_.empty()) continue;
         auto& sink = p->sinks_.front();
         if (!sink.marks.defined() || composed(sink.gradient)) continue;
         if (!std::exchange(sink.marked, true)) sink.marks.fill_(1);
-        parallel::finish(
-            data.all_reduce(buffer_of(sink.marks), cluster::ReduceOp::max, "touched rows/" + name),
-            sink.marks);
-        any = true;
+        all.push_back(sink.marks);
     }
-    return any;
+    return all;
 }
 
 void Unit::show_compute() {

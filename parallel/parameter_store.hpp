@@ -22,7 +22,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cluster/communicator.hpp"
 #include "parallel/flat_layout.hpp"
 #include "parallel/parameter.hpp"
 #include "parallel/store_place.hpp"
@@ -82,9 +81,9 @@ struct Unit {
     /// The micro-batch's buffers (undefined ones for uses that nothing was delivered to), which the
     /// unit lets go. Every use may deliver again.
     std::vector<at::Tensor> close_micro_batch();
-    /// Agrees with the other ranks of `data` on the rows that the sum over all of them has, where a
-    /// parameter keeps account of its rows, and tells whether one does. Collective over `data`.
-    bool agree_on_rows(cluster::Communicator& data);
+    /// Marks of touched rows (Parameter::touched_rows), uint8, where a parameter keeps account of
+    /// them: with their maximum over the ranks of a sum they are those of the sum.
+    std::vector<at::Tensor> marks_to_agree_on();
     void show_compute(); ///< parameters see `compute`, or nothing while it is not whole
 };
 
